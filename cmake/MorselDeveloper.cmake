@@ -1,0 +1,18 @@
+# Warnings, tests, examples and benchmarks of a developer's build. Never part of what users build.
+set(MORSEL_WARNINGS -Wall -Wextra)
+target_compile_options(morsel PRIVATE ${MORSEL_WARNINGS})
+foreach(target IN ITEMS morsel_command ${MORSEL_COMPONENT_TARGETS})
+  if(TARGET ${target})
+    string(REPLACE "::" "_" target ${target})
+    target_compile_options(${target} PRIVATE ${MORSEL_WARNINGS})
+  endif()
+endforeach()
+
+enable_testing()
+add_subdirectory(tests)
+if(EXISTS ${PROJECT_SOURCE_DIR}/examples/CMakeLists.txt)
+  add_subdirectory(examples)
+endif()
+if(EXISTS ${PROJECT_SOURCE_DIR}/bench/CMakeLists.txt)
+  add_subdirectory(bench)
+endif()
