@@ -16,6 +16,7 @@ struct AxisChunks {
   enum class Kind : std::uint8_t { length, automatic, bytes, lengths };
   Kind kind = Kind::automatic;
   Index length = 0;
+  Index first = 0;  ///< length: that of the first chunk, where it is another
   std::size_t target_bytes = 0;
   std::vector<Index> lengths;
 
@@ -33,12 +34,13 @@ class ChunkSpec {
   ChunkSpec() = default;
   template <std::integral I>
   ChunkSpec(I n) : all_(AxisChunks(n)) {}        // NOLINT(google-explicit-constructor)
-  ChunkSpec(const char* text) : all_(text) {}    // NOLINT(google-explicit-constructor)
-  ChunkSpec(const std::string& text) : all_(text.c_str()) {}  // NOLINT(google-explicit-constructor)
+  ChunkSpec(const char* text) : ChunkSpec(parse(text)) {}         // NOLINT(google-explicit-constructor)
+  ChunkSpec(const std::string& text) : ChunkSpec(parse(text)) {}  // NOLINT(google-explicit-constructor)
   ChunkSpec(std::initializer_list<AxisChunks> axes) : axes_(std::vector<AxisChunks>(axes)) {}  // NOLINT
   ChunkSpec(std::vector<AxisChunks> axes) : axes_(std::move(axes)) {}                          // NOLINT
   static ChunkSpec of(const Grid& grid);
-  /// Text as on a command line: "100,100,-1", "auto", "64MiB", "(10,20,30),5". **Fails**: syntax_error.
+  /// Text as on a command line: "100,100,-1", "auto", "64MiB", "(10,20,30),5", with or without parentheses around all
+  /// of it. **Fails**: syntax_error.
   static ChunkSpec parse(std::string_view text);
 
   bool is_default() const { return !all_ && !axes_; }
@@ -52,7 +54,8 @@ class ChunkSpec {
 
 /// The grid that `spec` means for an array. "auto" depends on shape, dtype and native chunks alone: whole native
 /// chunks, or runs of C-order rows, 1 to 16 MiB where possible; a byte size sets the target in place of that. The
-/// default is the native grid if there is one, else "auto". Lengths longer than the axis are cut to it.
+/// default is the native grid if there is one, else "auto". Lengths longer than the axis are cut to it. Several plain
+/// lengths for an array of one axis are the list of its chunks.
 /// **Fails**: invalid_argument naming axis, expected and got.
 Grid resolve_chunks(const ChunkSpec& spec, const Shape& shape, std::size_t item_bytes, const Grid* native = nullptr);
 

@@ -8,6 +8,7 @@
 #include <morsel/array/float16.hpp>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace morsel::inline MORSEL_ABI {
@@ -65,8 +66,8 @@ class DType {
   const std::vector<Field>& fields() const;
   /// "float32", "S5", "record[a: int32, b: float32]".
   std::string name() const;
-  /// NumPy's type string in little-endian order: "<f4", "|b1", "|S5", "<M8[ns]"; a JSON list for records; the name
-  /// itself where NumPy has none.
+  /// NumPy's type string in little-endian order: "<f4", "|b1", "|S5", "<M8[ns]"; for a record the Python list of a .npy
+  /// header, fields by offset and padding as ('', '|V4'); the name itself where NumPy has none.
   std::string numpy() const;
   /// Bytes of each unit that byte-swapping reverses (1: none): item bytes for numbers, half of them for complex, 4 for
   /// U, 8 for M and m. Records swap field by field.
@@ -87,9 +88,14 @@ struct Field {
   Shape shape;  ///< sub-array shape, empty for a plain field
 };
 
-/// The dtype of a NumPy type string ("<f4", "f8", "float32", "|b1", "S5", "<M8[ns]", ">i2") or name; the byte order
-/// character goes to `*big_endian` if that is given. **Fails**: unsupported for object types, syntax_error otherwise.
+/// The dtype of a NumPy type string ("<f4", "f8", "float32", "|b1", "S5", "<M8[ns]", ">i2"), a name ("bfloat16"), or a
+/// record as a Python or JSON list ("[('a', '<i4'), ('', '|V4')]"). `*big_endian`, if given, becomes true if the text
+/// says that stored bytes need `swap_elements` on a little-endian machine. **Fails**: unsupported for object types,
+/// strings of variable length and fields of different byte order; syntax_error otherwise.
 DType parse_dtype(std::string_view text, bool* big_endian = nullptr);
+
+/// Reverses the byte order of `count` contiguous elements in place, records field by field.
+void swap_elements(const DType& dtype, void* data, std::size_t count);
 
 namespace detail {
 template <class T>
@@ -102,12 +108,14 @@ struct TypeOf;
 MORSEL_FOR_EACH_NUMERIC(MORSEL_TYPE_OF)
 #undef MORSEL_TYPE_OF
 // `long long` and `long` are different types of the same size; int64_t is only one of them.
+using OtherInt64 = std::conditional_t<std::is_same_v<std::int64_t, long>, long long, long>;
 template <>
-struct TypeOf<long long> {
+struct TypeOf<OtherInt64> {
+  static_assert(sizeof(OtherInt64) == 8);
   static constexpr Type value = Type::int64;
 };
 template <>
-struct TypeOf<unsigned long long> {
+struct TypeOf<std::make_unsigned_t<OtherInt64>> {
   static constexpr Type value = Type::uint64;
 };
 }  // namespace detail

@@ -58,6 +58,7 @@ struct ResolvedSlice {
 };
 ResolvedSlice resolve(const SliceItem& item, Index extent);
 
+/// "10:, ..., ::2": text that parse_slice reads back.
 std::string to_string(const SliceItems& items);
 
 }  // namespace morsel::inline MORSEL_ABI

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <morsel/kernel/impl/tile_table.hpp>
 #include <morsel/kernel/op.hpp>
 #include <string>
 #include <vector>
@@ -16,9 +17,6 @@ namespace morsel::inline MORSEL_ABI {
 
 /// Elements a register holds. 256 of 8 bytes: the best of 128 .. 1024 measured when a program streams from memory.
 inline constexpr std::size_t tile_size = 256;
-
-/// out[0..n) = f(in[0][0..n), in[1][0..n), ...). Contiguous, n <= tile_size, `out` overlaps no input.
-using TileFn = void (*)(std::size_t n, void* out, const void* const* in, const void* state);
 
 /// A kernel made from a user's function: `state` is the function object, `run` the loop around it.
 struct UserKernel {

@@ -1,0 +1,55 @@
+// Runs a plan: books memory in the plan's order, dispatches, combines. The only stage with state.
+#pragma once
+
+#include <functional>
+#include <morsel/exec/progress.hpp>
+#include <morsel/exec/workspace.hpp>
+#include <morsel/plan/plan.hpp>
+#include <morsel/plan/target.hpp>
+#include <chrono>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+namespace morsel::inline MORSEL_ABI {
+
+/// The value so far of a reduction: elements of its result over what has been absorbed. `output`: its number in the
+/// call; `done` of `total` chunks. Never called from two threads at once.
+struct Partial {
+  std::size_t output = 0;
+  Index done = 0, total = 0;
+  BufferView values;
+};
+using PartialCallback = std::function<void(const Partial&)>;
+
+struct RunOptions {
+  int threads = 1;
+  ProgressCallback progress;
+  std::string trace;
+  std::stop_token stop;
+  PartialCallback on_partial;
+  std::chrono::milliseconds partial_period{500};
+  std::uint64_t shuffle_seed = 0;
+};
+
+/// What a run did.
+struct RunReport {
+  std::size_t budget_bytes = 0, peak_bytes = 0;  ///< of the ledger
+  std::size_t bytes_read = 0;                    ///< from storage
+  std::size_t bytes_decoded = 0;                 ///< elements produced by sources
+  Index requests = 0;                            ///< reads issued
+  Index chunks_read = 0, chunks_missing = 0;     ///< source chunks (or parts of them) fetched
+  Index units = 0;
+  int threads = 1;
+  double plan_seconds = 0, run_seconds = 0;
+};
+
+/// Runs `plan` within `grant_bytes`; targets[i] takes output i.
+RunReport run(const Plan& plan, const std::vector<Target>& targets, const Workspace& workspace,
+              const RunOptions& options);
+
+}  // namespace morsel::inline MORSEL_ABI
+
+#if defined(MORSEL_HEADER_ONLY)
+#include <morsel/exec/impl/run.ipp>
+#endif
