@@ -1,5 +1,5 @@
-// A file open for reading: positional reads that say exactly what went wrong, on descriptors that are shared per file
-// and capped in number.
+// A file open for reading: positional reads that say exactly what went wrong, on descriptors that are shared
+// per file and capped in number.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +24,9 @@ namespace detail {
 struct OpenFile;
 }
 
-/// A shared handle on a regular file in the state that it had when it was opened. Usable while any copy lives: a
-/// descriptor that was closed to stay below the limit is reopened when it is needed, and the state compared.
+/// A shared handle on a regular file in the state that it had when it was opened. Usable while any copy
+/// lives: a descriptor that was closed to stay below the limit is reopened when it is needed, and the state
+/// compared.
 ///
 /// **Threads**: every member may be called from many threads at once.
 class File {
@@ -43,17 +44,17 @@ class File {
 
   /// Fills `room` with the bytes at `offset`. Returns false, with `room` in an unspecified state, only for
   /// `cached_only` when not all of them are in the page cache. Where the kernel cannot tell, it waits.
-  /// **Fails**: cancelled when `stop` is requested; io_error; corrupt_data beyond the end of the file; source_changed
-  /// if the file is seen to differ from what was opened.
+  /// **Fails**: cancelled when `stop` is requested; io_error; corrupt_data beyond the end of the file;
+  /// source_changed if the file is seen to differ from what was opened.
   bool read(Index offset, std::span<std::byte> room, FetchMode mode = FetchMode::wait,
             const std::stop_token& stop = {}) const;
 
-  /// The state of the file at its path now, as text: equal strings mean equal contents. Once it differed from the
-  /// state at opening, reads fail with source_changed.
+  /// The state of the file at its path now, as text: equal strings mean equal contents. Once it differed from
+  /// the state at opening, reads fail with source_changed.
   std::string version() const;
 
-  /// The whole file in memory, read-only; unmapped when the last copy of the pointer goes. Null for an empty file.
-  /// Touching it after another process has cut the file short ends the program with SIGBUS.
+  /// The whole file in memory, read-only; unmapped when the last copy of the pointer goes. Null for an empty
+  /// file. Touching it after another process has cut the file short ends the program with SIGBUS.
   std::shared_ptr<std::byte> map() const;
 
   /// Tells the kernel that the page cache of these bytes is no longer needed. Never fails.
@@ -63,11 +64,12 @@ class File {
   std::shared_ptr<detail::OpenFile> file_;
 };
 
-/// The absolute path without symbolic links, "." and ".."; parts at the end that do not exist are kept as they are.
+/// The absolute path without symbolic links, "." and ".."; parts at the end that do not exist are kept as
+/// they are.
 std::string canonical_path(const std::string& path);
 
-/// Descriptors that `File`s hold at the moment, and how many they may hold: 256, or half of what the process may open
-/// if that is less. Reads in flight may exceed the limit for as long as they last.
+/// Descriptors that `File`s hold at the moment, and how many they may hold: 256, or half of what the process
+/// may open if that is less. Reads in flight may exceed the limit for as long as they last.
 std::size_t open_file_count();
 std::size_t open_file_limit();
 

@@ -7,8 +7,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <morsel/io/file.hpp>
@@ -37,7 +39,8 @@ struct OpenFile {
   ~OpenFile();
 };
 
-/// All open descriptors. Idle ones are closed by second chance: an entry used since the hand passed is spared once.
+/// All open descriptors. Idle ones are closed by second chance: an entry used since the hand passed is spared
+/// once.
 struct FilePool {
   std::mutex mutex;
   std::unordered_map<std::string, std::weak_ptr<OpenFile>> by_path;
@@ -140,7 +143,8 @@ class DescriptorUse {
     int users = file.users.load(std::memory_order_relaxed);
     while (users >= 0)
       if (file.users.compare_exchange_weak(users, users + 1, std::memory_order_acquire)) {
-        if (!file.touched.load(std::memory_order_relaxed)) file.touched.store(true, std::memory_order_relaxed);
+        if (!file.touched.load(std::memory_order_relaxed))
+          file.touched.store(true, std::memory_order_relaxed);
         return;
       }
     reopen();
@@ -192,21 +196,17 @@ MORSEL_INLINE File::File(const std::string& path) {
   auto file = std::make_shared<OpenFile>();
   file->path = canonical_path(path);
   file->state = state_of(s);
-  std::shared_ptr<OpenFile> replaced;  // destroyed after the lock is released: its destructor takes it
+  std::shared_ptr<OpenFile>
+      shared;  // like `file` destroyed after the lock is released: the destructor takes it
   FilePool& pool = file_pool();
   const std::lock_guard lock(pool.mutex);
   std::weak_ptr<OpenFile>& known = pool.by_path[file->path];
-  if ((replaced = known.lock()) && replaced->state == file->state && !replaced->changed) {
-    file_ = std::move(replaced);
-    std::swap(file, replaced);
+  if ((shared = known.lock()) && shared->state == file->state && !shared->changed) {
+    file_ = std::move(shared);
     return;
   }
   const int fd = open_descriptor(pool, file->path);
-  if (fd < 0) {
-    const int reason = errno;
-    replaced = std::move(file);
-    fail_errno(reason, doing());
-  }
+  if (fd < 0) fail_errno(errno, doing());
   if (::fstat(fd, &s) == 0) file->state = state_of(s);
   adopt_descriptor(pool, *file, fd);
   file->users.store(0, std::memory_order_release);
@@ -216,3 +216,129 @@ MORSEL_INLINE File::File(const std::string& path) {
 
 MORSEL_INLINE const std::string& File::path() const { return file_->path; }
 MORSEL_INLINE const FileState& File::state() const { return file_->state; }
+
+namespace detail {
+
+/// Refuses what `read` found at `offset` instead of `wanted` bytes.
+[[noreturn]] MORSEL_INLINE void fail_short_read(const OpenFile& file, int fd, Index offset,
+                                                std::size_t wanted, std::size_t got) {
+  struct stat s {};
+  if (::fstat(fd, &s) == 0 && state_of(s).size_bytes != file.state.size_bytes)
+    fail_changed(file, describe(state_of(s)));
+  fail(Errc::corrupt_data, "reading '" + file.path + "' at offset " + std::to_string(offset) +
+                               ": the file ends early; expected " + std::to_string(wanted) + " bytes, got " +
+                               std::to_string(got));
+}
+
+/// One read without waiting: bytes read, or -1 for "would block", or -2 if the kernel cannot tell.
+MORSEL_INLINE ssize_t read_cached(int fd, void* data, std::size_t bytes, off_t offset) {
+#if defined(RWF_NOWAIT)
+  iovec piece{data, bytes};
+  const ssize_t got = ::preadv2(fd, &piece, 1, offset, RWF_NOWAIT);
+  if (got >= 0) return got;
+  return errno == EAGAIN || errno == EINTR ? -1 : -2;
+#else
+  (void)fd, (void)data, (void)bytes, (void)offset;
+  return -2;
+#endif
+}
+
+}  // namespace detail
+
+MORSEL_INLINE bool File::read(Index offset, std::span<std::byte> room, FetchMode mode,
+                              const std::stop_token& stop) const {
+  using namespace detail;
+  if (room.empty()) return true;
+  OpenFile& file = *file_;
+  if (file.changed.load(std::memory_order_relaxed)) fail_changed(file, version());
+  if (offset < 0 || room.size() > static_cast<std::uint64_t>(INT64_MAX - offset))
+    fail(Errc::out_of_range, "reading '" + file.path + "': position outside the file; expected 0 to " +
+                                 std::to_string(file.state.size_bytes) + ", got " + std::to_string(offset));
+  constexpr std::size_t most = std::size_t{4} << 20;  // so that a stop request is seen within milliseconds
+  const DescriptorUse use(file);
+  std::size_t done = 0;
+  bool ask = mode == FetchMode::cached_only && file.can_tell.load(std::memory_order_relaxed);
+  while (done < room.size()) {
+    if (stop.stop_requested()) fail(Errc::cancelled, "reading '" + file.path + "': stopped on request");
+    const std::size_t want = std::min(most, room.size() - done);
+    const off_t at = static_cast<off_t>(offset) + static_cast<off_t>(done);
+    ssize_t got = -2;
+    if (ask) {
+      got = read_cached(use.fd(), room.data() + done, want, at);
+      if (got == -1) return false;
+      if (got == -2) {
+        file.can_tell.store(false, std::memory_order_relaxed);
+        ask = false;
+      }
+    }
+    if (got == -2) got = ::pread(use.fd(), room.data() + done, want, at);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      fail(Errc::io_error, "reading '" + file.path + "' at offset " + std::to_string(offset) + ": " +
+                               std::strerror(errno) + "; expected " + std::to_string(room.size()) +
+                               " bytes, got " + std::to_string(done));
+    }
+    if (got == 0) fail_short_read(file, use.fd(), offset, room.size(), done);
+    done += static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+MORSEL_INLINE std::string File::version() const {
+  using namespace detail;
+  struct stat s {};
+  if (::stat(file_->path.c_str(), &s) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return "no such file";
+    fail_errno(errno, "looking at '" + file_->path + "'");
+  }
+  const FileState now = state_of(s);
+  if (!(now == file_->state)) file_->changed.store(true, std::memory_order_relaxed);
+  return describe(now);
+}
+
+MORSEL_INLINE std::shared_ptr<std::byte> File::map() const {
+  const std::size_t bytes = static_cast<std::size_t>(size_bytes());
+  if (bytes == 0) return nullptr;
+  const detail::DescriptorUse use(*file_);
+  void* start = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, use.fd(), 0);
+  if (start == MAP_FAILED) fail_errno(errno, "mapping '" + path() + "'");
+  return {static_cast<std::byte*>(start), [bytes](std::byte* p) { ::munmap(p, bytes); }};
+}
+
+MORSEL_INLINE void File::drop_cache(Index offset, Index length) const {
+  if (length <= 0 || file_->users.load(std::memory_order_relaxed) < 0) return;
+  try {
+    const detail::DescriptorUse use(*file_);
+    ::posix_fadvise(use.fd(), static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
+  } catch (const Error&) {  // the next read reports it
+  }
+}
+
+MORSEL_INLINE std::string canonical_path(const std::string& path) {
+  if (char* real = ::realpath(path.c_str(), nullptr)) {
+    std::string text(real);
+    std::free(real);
+    return text;
+  }
+  std::size_t end = path.size();
+  while (end > 1 && path[end - 1] == '/') --end;
+  const std::size_t slash = path.rfind('/', end - 1);
+  if (end == 0 || (slash == 0 && end == 1)) return path.empty() ? canonical_path(".") : path;
+  const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  const std::string name = path.substr(slash == std::string::npos ? 0 : slash + 1,
+                                       end - (slash == std::string::npos ? 0 : slash + 1));
+  std::string start = canonical_path(parent);
+  if (name == ".") return start;
+  if (name == "..") return start.substr(0, std::max<std::size_t>(start.rfind('/'), 1));
+  return start.back() == '/' ? start + name : start + "/" + name;
+}
+
+MORSEL_INLINE std::size_t open_file_count() {
+  detail::FilePool& pool = detail::file_pool();
+  const std::lock_guard lock(pool.mutex);
+  return pool.open.size();
+}
+
+MORSEL_INLINE std::size_t open_file_limit() { return detail::file_pool().limit; }
+
+}  // namespace morsel::inline MORSEL_ABI
