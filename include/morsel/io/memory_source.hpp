@@ -7,9 +7,15 @@
 
 namespace morsel::inline MORSEL_ABI {
 
+namespace detail {
+/// 1, 2, 3, ...: never the same twice in a process.
+std::uint64_t next_source_serial();
+}  // namespace detail
+
 /// Elements at an address. Any strides. `keeper` holds the memory alive; null means that the caller does.
 ///
-/// **Requires**: the memory neither moves nor changes while the source or anything made of it lives; bool is 0 or 1.
+/// **Requires**: the memory neither moves nor changes while the source or anything made of it lives; bool is
+/// 0 or 1.
 class MemorySource {
  public:
   /// **Fails**: dtype_mismatch if the view's item size is not that of `dtype`; overflow; invalid_argument.

@@ -6,8 +6,8 @@
 
 namespace morsel::inline MORSEL_ABI {
 
-/// An array as a format opened it. `view` maps indices of the array to those of the source: the identity, or a
-/// transpose where elements are stored in another axis order (a Fortran-order file).
+/// An array as a format opened it. `view` maps indices of the array to those of the source: the identity, or
+/// a transpose where elements are stored in another axis order (a Fortran-order file).
 struct OpenedArray {
   AnyChunkSource source;
   View view;

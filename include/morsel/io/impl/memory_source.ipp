@@ -8,7 +8,6 @@
 namespace morsel::inline MORSEL_ABI {
 
 namespace detail {
-/// 1, 2, 3, ...: never the same twice in a process.
 MORSEL_INLINE std::uint64_t next_source_serial() {
   static std::atomic<std::uint64_t> last{0};
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -27,8 +26,8 @@ MORSEL_INLINE MemorySource::MemorySource(DType dtype, BufferView values, std::sh
   const Index size = size_of(values_.shape);
   checked_mul(size, static_cast<Index>(dtype.item_bytes()), "array bytes");
   if (size > 0 && values_.data == nullptr)
-    fail(Errc::invalid_argument, "wrapping memory: null pointer; expected the address of " + std::to_string(size) +
-                                     " elements");
+    fail(Errc::invalid_argument,
+         "wrapping memory: null pointer; expected the address of " + std::to_string(size) + " elements");
   spec_.grid = Grid::whole(values_.shape);
   spec_.reads_regions = true;
   spec_.lends = true;
@@ -68,7 +67,8 @@ MORSEL_INLINE std::string MemorySource::identity() const {
   return std::string("memory:") + address + "#" + std::to_string(serial_);
 }
 
-MORSEL_INLINE AnyChunkSource memory_source(DType dtype, BufferView values, std::shared_ptr<const void> keeper) {
+MORSEL_INLINE AnyChunkSource memory_source(DType dtype, BufferView values,
+                                           std::shared_ptr<const void> keeper) {
   return MemorySource(std::move(dtype), std::move(values), std::move(keeper));
 }
 

@@ -1,0 +1,10 @@
+// The compiled bodies of layer io.
+#include <morsel/io/impl/attributes_json.ipp>
+#include <morsel/io/impl/counting_store.ipp>
+#include <morsel/io/impl/file.ipp>
+#include <morsel/io/impl/file_store.ipp>
+#include <morsel/io/impl/generated.ipp>
+#include <morsel/io/impl/memory_source.ipp>
+#include <morsel/io/impl/memory_store.ipp>
+#include <morsel/io/impl/read_region.ipp>
+#include <morsel/io/impl/store_key.ipp>
