@@ -50,5 +50,5 @@ export MORSEL_TEST_COUNTS=$build/counts
 rm -f "$MORSEL_TEST_COUNTS" "$build/junit.xml"
 ctest --test-dir "$build" -j "$jobs" --output-on-failure --output-junit "$build/junit.xml" $without "$@" || true
 [ -f "$build/junit.xml" ] || stop "ctest did not run"
-grep -h '^skipped: ' "$build/Testing/Temporary/LastTest.log" | sort | uniq -c || true
+grep -hE '^ *skipped: ' "$build/Testing/Temporary/LastTest.log" | sort | uniq -c || true
 python3 "$root/tests/count.py" "$build/junit.xml" "$MORSEL_TEST_COUNTS" "$extra_failed" "$extra_skipped"
