@@ -12,7 +12,8 @@ MORSEL_INLINE Index size_of(const Shape& shape) {
   bool empty = false;
   for (const Index n : shape) {
     if (n < 0)
-      fail(Errc::invalid_argument, "shape: negative extent; expected every extent >= 0, got " + to_string(shape));
+      fail(Errc::invalid_argument,
+           "shape: negative extent; expected every extent >= 0, got " + to_string(shape));
     empty |= n == 0;
   }
   if (empty) return 0;
@@ -42,8 +43,8 @@ MORSEL_INLINE Shape broadcast_shapes(const Shape& a, const Shape& b) {
     const Index x = i < a.size() ? a[a.size() - 1 - i] : 1;
     const Index y = i < b.size() ? b[b.size() - 1 - i] : 1;
     if (x != y && x != 1 && y != 1)
-      fail(Errc::shape_mismatch,
-           "broadcasting: shapes do not fit; expected equal extents or 1, got " + to_string(a) + " and " + to_string(b));
+      fail(Errc::shape_mismatch, "broadcasting: shapes do not fit; expected equal extents or 1, got " +
+                                     to_string(a) + " and " + to_string(b));
     out[out.size() - 1 - i] = x == 1 ? y : x;
   }
   return out;
@@ -52,8 +53,8 @@ MORSEL_INLINE Shape broadcast_shapes(const Shape& a, const Shape& b) {
 MORSEL_INLINE int normalize_axis(Index axis, int rank, const char* doing) {
   const Index normal = axis < 0 ? axis + rank : axis;
   if (normal < 0 || normal >= rank)
-    fail(Errc::out_of_range, std::string(doing) + ": axis out of range; expected -" + std::to_string(rank) + " to " +
-                                 std::to_string(rank - 1) + ", got " + std::to_string(axis));
+    fail(Errc::out_of_range, std::string(doing) + ": axis out of range; expected -" + std::to_string(rank) +
+                                 " to " + std::to_string(rank - 1) + ", got " + std::to_string(axis));
   return static_cast<int>(normal);
 }
 

@@ -50,7 +50,8 @@ MORSEL_INLINE const NamedType* find_named_type(std::string_view name) {
   return nullptr;
 }
 
-/// The letter of a carried type that NumPy can name (S, U, V, M, m, f, c), else 0; what follows the letter goes to
+/// The letter of a carried type that NumPy can name (S, U, V, M, m, f, c), else 0; what follows the letter
+/// goes to
 /// `*number`.
 MORSEL_INLINE char numpy_kind(std::string_view name, std::size_t* number) {
   if (name.size() < 2 || std::string_view("SUVMmfc").find(name[0]) == std::string_view::npos) return 0;
@@ -102,16 +103,19 @@ struct DTypeReader {
   std::string_view text;
   std::size_t at = 0;
   char order = 0;  ///< '<' or '>' once a type with byte order was read
+  int depth = 0;   ///< of records in records
 
   [[noreturn]] void refuse(const std::string& what = "not understood") const {
-    fail(Errc::syntax_error, "reading a dtype: " + what +
-                                 "; expected a NumPy type string such as '<f4', a name such as 'float32' or a list of "
-                                 "fields, got '" +
-                                 std::string(text) + "'");
+    fail(Errc::syntax_error,
+         "reading a dtype: " + what +
+             "; expected a NumPy type string such as '<f4', a name such as 'float32' or a list of "
+             "fields, got '" +
+             std::string(text) + "'");
   }
 
   void skip_space() {
-    while (at < text.size() && (text[at] == ' ' || text[at] == '\t' || text[at] == '\n' || text[at] == '\r')) ++at;
+    while (at < text.size() && (text[at] == ' ' || text[at] == '\t' || text[at] == '\n' || text[at] == '\r'))
+      ++at;
   }
   char peek() {
     skip_space();
@@ -140,7 +144,8 @@ struct DTypeReader {
     } else if (code < 0x10000) {
       put(0xe0 | code >> 12), put(0x80 | (code >> 6 & 0x3f)), put(0x80 | (code & 0x3f));
     } else if (code < 0x110000) {
-      put(0xf0 | code >> 18), put(0x80 | (code >> 12 & 0x3f)), put(0x80 | (code >> 6 & 0x3f)), put(0x80 | (code & 0x3f));
+      put(0xf0 | code >> 18), put(0x80 | (code >> 12 & 0x3f)), put(0x80 | (code >> 6 & 0x3f)),
+          put(0x80 | (code & 0x3f));
     } else {
       refuse("a character escape is out of range");
     }
@@ -149,7 +154,8 @@ struct DTypeReader {
     std::uint32_t value = 0;
     if (at + digits > text.size()) refuse("a character escape is cut off");
     const auto [stop, error] = std::from_chars(text.data() + at, text.data() + at + digits, value, 16);
-    if (error != std::errc() || stop != text.data() + at + digits) refuse("a character escape is not hexadecimal");
+    if (error != std::errc() || stop != text.data() + at + digits)
+      refuse("a character escape is not hexadecimal");
     at += digits;
     return value;
   }
@@ -166,17 +172,33 @@ struct DTypeReader {
       }
       const char escape = at < text.size() ? text[at++] : '\0';
       switch (escape) {
-        case 'n': out += '\n'; break;
-        case 't': out += '\t'; break;
-        case 'r': out += '\r'; break;
-        case 'b': out += '\b'; break;
-        case 'f': out += '\f'; break;
+        case 'n':
+          out += '\n';
+          break;
+        case 't':
+          out += '\t';
+          break;
+        case 'r':
+          out += '\r';
+          break;
+        case 'b':
+          out += '\b';
+          break;
+        case 'f':
+          out += '\f';
+          break;
         case '\\':
         case '/':
         case '\'':
-        case '"': out += escape; break;
-        case 'x': append_utf8(out, read_hex(2)); break;
-        case 'U': append_utf8(out, read_hex(8)); break;
+        case '"':
+          out += escape;
+          break;
+        case 'x':
+          append_utf8(out, read_hex(2));
+          break;
+        case 'U':
+          append_utf8(out, read_hex(8));
+          break;
         case 'u': {
           std::uint32_t code = read_hex(4);
           if (code >= 0xd800 && code < 0xdc00 && text.substr(at, 2) == "\\u") {
@@ -188,7 +210,8 @@ struct DTypeReader {
           append_utf8(out, code);
           break;
         }
-        default: refuse("an escape is unknown");
+        default:
+          refuse("an escape is unknown");
       }
     }
     if (at == text.size()) refuse("a string is not closed");
@@ -219,16 +242,19 @@ struct DTypeReader {
   void note_order(char seen) {
     if (seen == '=') seen = std::endian::native == std::endian::big ? '>' : '<';
     if (order != 0 && order != seen)
-      fail(Errc::unsupported, "reading a dtype: fields of different byte order; expected all little or all big, got " +
-                                  std::string(text));
+      fail(Errc::unsupported,
+           "reading a dtype: fields of different byte order; expected all little or all big, got " +
+               std::string(text));
     order = seen;
   }
 
   /// ('name', type) or ('name', type, shape) after another, in one pair of brackets.
   DType read_record() {
+    if (++depth > 64) refuse("records are nested too deeply");
     std::vector<Field> fields;
     std::size_t offset = 0;
     read_fields(fields, offset);
+    --depth;
     if (offset == 0) refuse("a record has no bytes");
     return DType::record(std::move(fields), offset);
   }
@@ -299,13 +325,13 @@ struct DTypeReader {
   DType read_code(std::string_view code) const {
     if (code.empty()) refuse();
     static constexpr std::pair<const char*, Type> codes[] = {
-        {"b1", Type::bool_},    {"?", Type::bool_},      {"i1", Type::int8},     {"b", Type::int8},
-        {"i2", Type::int16},    {"h", Type::int16},      {"i4", Type::int32},    {"i", Type::int32},
-        {"i8", Type::int64},    {"l", Type::int64},      {"q", Type::int64},     {"u1", Type::uint8},
-        {"B", Type::uint8},     {"u2", Type::uint16},    {"H", Type::uint16},    {"u4", Type::uint32},
-        {"I", Type::uint32},    {"u8", Type::uint64},    {"L", Type::uint64},    {"Q", Type::uint64},
-        {"f2", Type::float16},  {"e", Type::float16},    {"f4", Type::float32},  {"f", Type::float32},
-        {"f8", Type::float64},  {"d", Type::float64},    {"c8", Type::complex64}, {"F", Type::complex64},
+        {"b1", Type::bool_},       {"?", Type::bool_},     {"i1", Type::int8},      {"b", Type::int8},
+        {"i2", Type::int16},       {"h", Type::int16},     {"i4", Type::int32},     {"i", Type::int32},
+        {"i8", Type::int64},       {"l", Type::int64},     {"q", Type::int64},      {"u1", Type::uint8},
+        {"B", Type::uint8},        {"u2", Type::uint16},   {"H", Type::uint16},     {"u4", Type::uint32},
+        {"I", Type::uint32},       {"u8", Type::uint64},   {"L", Type::uint64},     {"Q", Type::uint64},
+        {"f2", Type::float16},     {"e", Type::float16},   {"f4", Type::float32},   {"f", Type::float32},
+        {"f8", Type::float64},     {"d", Type::float64},   {"c8", Type::complex64}, {"F", Type::complex64},
         {"c16", Type::complex128}, {"D", Type::complex128}};
     for (const auto& [text_code, type] : codes)
       if (code == text_code) return type;
@@ -315,7 +341,8 @@ struct DTypeReader {
                std::string(text) + "'");
     if (code[0] == 'T')
       fail(Errc::unsupported,
-           "reading a dtype: strings of variable length are no array elements; expected a fixed size such as 'S16', "
+           "reading a dtype: strings of variable length are no array elements; expected a fixed size such as "
+           "'S16', "
            "got '" +
                std::string(text) + "'");
     if (code[0] == 'M' || code[0] == 'm') return read_time(code);
@@ -338,7 +365,8 @@ struct DTypeReader {
     if (name != "M8" && name != "m8") refuse();
     std::string_view unit = code.substr(2);
     if (!unit.empty()) {
-      if (unit.size() < 3 || unit.front() != '[' || unit.back() != ']') refuse("a time unit is not in brackets");
+      if (unit.size() < 3 || unit.front() != '[' || unit.back() != ']')
+        refuse("a time unit is not in brackets");
       unit = unit.substr(1, unit.size() - 2);
       std::uint32_t multiple = 1;
       const auto [stop, error] = std::from_chars(unit.data(), unit.data() + unit.size(), multiple);
@@ -350,7 +378,8 @@ struct DTypeReader {
       for (const char* u : {"Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic"})
         known |= unit == u;
       if (!known) refuse("a time unit is unknown");
-      if (unit != "generic") name += "[" + (multiple == 1 ? "" : std::to_string(multiple)) + std::string(unit) + "]";
+      if (unit != "generic")
+        name += "[" + (multiple == 1 ? "" : std::to_string(multiple)) + std::string(unit) + "]";
     }
     return DType::carried(std::move(name), 8);
   }
@@ -360,21 +389,36 @@ struct DTypeReader {
 
 MORSEL_INLINE std::string_view name_of(Type type) {
   switch (type) {
-    case Type::bool_: return "bool";
-    case Type::int8: return "int8";
-    case Type::int16: return "int16";
-    case Type::int32: return "int32";
-    case Type::int64: return "int64";
-    case Type::uint8: return "uint8";
-    case Type::uint16: return "uint16";
-    case Type::uint32: return "uint32";
-    case Type::uint64: return "uint64";
-    case Type::float16: return "float16";
-    case Type::float32: return "float32";
-    case Type::float64: return "float64";
-    case Type::complex64: return "complex64";
-    case Type::complex128: return "complex128";
-    case Type::carried: return "carried";
+    case Type::bool_:
+      return "bool";
+    case Type::int8:
+      return "int8";
+    case Type::int16:
+      return "int16";
+    case Type::int32:
+      return "int32";
+    case Type::int64:
+      return "int64";
+    case Type::uint8:
+      return "uint8";
+    case Type::uint16:
+      return "uint16";
+    case Type::uint32:
+      return "uint32";
+    case Type::uint64:
+      return "uint64";
+    case Type::float16:
+      return "float16";
+    case Type::float32:
+      return "float32";
+    case Type::float64:
+      return "float64";
+    case Type::complex64:
+      return "complex64";
+    case Type::complex128:
+      return "complex128";
+    case Type::carried:
+      return "carried";
   }
   return "unknown";
 }
@@ -388,8 +432,8 @@ MORSEL_INLINE DType DType::carried(std::string name, std::size_t item_bytes) {
                                                             : number;
   if (item_bytes == 0 || item_bytes != expected || name.empty())
     fail(Errc::invalid_argument, "dtype '" + name + "': impossible size; expected " +
-                                     (expected == 0 ? "at least 1" : std::to_string(expected)) + " bytes, got " +
-                                     std::to_string(item_bytes));
+                                     (expected == 0 ? "at least 1" : std::to_string(expected)) +
+                                     " bytes, got " + std::to_string(item_bytes));
   DType dtype;
   dtype.type_ = Type::carried;
   dtype.item_bytes_ = item_bytes;
@@ -398,23 +442,29 @@ MORSEL_INLINE DType DType::carried(std::string name, std::size_t item_bytes) {
 }
 
 MORSEL_INLINE DType DType::record(std::vector<Field> fields, std::size_t item_bytes) {
-  if (item_bytes == 0) fail(Errc::invalid_argument, "record dtype: no bytes; expected an item of at least 1 byte, got 0");
+  if (item_bytes == 0)
+    fail(Errc::invalid_argument, "record dtype: no bytes; expected an item of at least 1 byte, got 0");
   std::size_t end = 0;
   for (const Field* field : detail::by_offset(fields)) {
     const std::size_t bytes = detail::field_bytes(*field);
     if (field->offset_bytes < end)
-      fail(Errc::unsupported, "record dtype: field '" + field->name + "' overlaps another; expected an offset of at least " +
+      fail(Errc::unsupported, "record dtype: field '" + field->name +
+                                  "' overlaps another; expected an offset of at least " +
                                   std::to_string(end) + ", got " + std::to_string(field->offset_bytes));
     if (field->offset_bytes > item_bytes || bytes > item_bytes - field->offset_bytes)
-      fail(Errc::invalid_argument, "record dtype: field '" + field->name + "' ends outside the item; expected at most " +
-                                       std::to_string(item_bytes) + " bytes, got offset " +
-                                       std::to_string(field->offset_bytes) + " and " + std::to_string(bytes) + " bytes");
+      fail(Errc::invalid_argument,
+           "record dtype: field '" + field->name + "' ends outside the item; expected at most " +
+               std::to_string(item_bytes) + " bytes, got offset " + std::to_string(field->offset_bytes) +
+               " and " + std::to_string(bytes) + " bytes");
     end = field->offset_bytes + bytes;
-    for (const Field& other : fields)
-      if (&other != field && other.name == field->name)
-        fail(Errc::invalid_argument, "record dtype: two fields have one name; expected different names, got '" +
-                                         field->name + "' twice");
   }
+  std::vector<std::string_view> names;
+  for (const Field& field : fields) names.push_back(field.name);
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice != names.end())
+    fail(Errc::invalid_argument, "record dtype: two fields have one name; expected different names, got '" +
+                                     std::string(*twice) + "' twice");
   DType dtype;
   dtype.type_ = Type::carried;
   dtype.item_bytes_ = item_bytes;
@@ -455,25 +505,22 @@ MORSEL_INLINE std::string DType::numpy() const {
     const char kind = detail::numpy_kind(carried_->name, &number);
     return (kind == 0 ? "" : kind == 'S' || kind == 'V' ? "|" : "<") + carried_->name;
   }
-  std::string text = "[";
+  std::string text;
   std::size_t end = 0;
+  const auto add = [&](const std::string& tuple) { text += (text.empty() ? "(" : ", (") + tuple + ")"; };
   const auto pad_to = [&](std::size_t offset) {
-    if (offset > end) text += (end ? ", " : "") + std::string("('', '|V") + std::to_string(offset - end) + "')";
-    end = std::max(end, offset);
+    if (offset > end) add("'', '|V" + std::to_string(offset - end) + "'");
+    end = offset;
   };
-  bool some = false;
   for (const Field* field : detail::by_offset(fields())) {
     pad_to(field->offset_bytes);
-    text += end || some ? ", (" : "(";
-    some = true;
     const std::string type = field->dtype.numpy();
-    text += detail::python_string(field->name) + ", " + (field->dtype.is_record() ? type : "'" + type + "'");
-    if (!field->shape.empty()) text += ", " + to_string(field->shape);
-    text += ")";
-    end = field->offset_bytes + detail::field_bytes(*field);
+    add(detail::python_string(field->name) + ", " + (field->dtype.is_record() ? type : "'" + type + "'") +
+        (field->shape.empty() ? "" : ", " + to_string(field->shape)));
+    end += detail::field_bytes(*field);
   }
   pad_to(item_bytes_);
-  return text + "]";
+  return "[" + text + "]";
 }
 
 MORSEL_INLINE std::size_t DType::swap_bytes() const {
@@ -482,12 +529,17 @@ MORSEL_INLINE std::size_t DType::swap_bytes() const {
   if (const detail::NamedType* named = detail::find_named_type(carried_->name)) return named->swap_bytes;
   std::size_t number = 0;
   switch (detail::numpy_kind(carried_->name, &number)) {
-    case 'U': return 4;
+    case 'U':
+      return 4;
     case 'M':
-    case 'm': return 8;
-    case 'f': return item_bytes_;
-    case 'c': return item_bytes_ / 2;
-    default: return 1;
+    case 'm':
+      return 8;
+    case 'f':
+      return item_bytes_;
+    case 'c':
+      return item_bytes_ / 2;
+    default:
+      return 1;
   }
 }
 
@@ -512,7 +564,8 @@ MORSEL_INLINE DType parse_dtype(std::string_view text, bool* big_endian) {
     if (reader.peek() != '\0') reader.refuse("text after the list");
   } else {
     std::string_view name = text.substr(reader.at);
-    while (!name.empty() && (name.back() == ' ' || name.back() == '\n' || name.back() == '\t')) name.remove_suffix(1);
+    while (!name.empty() && (name.back() == ' ' || name.back() == '\n' || name.back() == '\t'))
+      name.remove_suffix(1);
     dtype = reader.read_plain(name);
   }
   if (big_endian) *big_endian = reader.order == '>';

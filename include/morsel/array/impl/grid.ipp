@@ -6,8 +6,9 @@ namespace morsel::inline MORSEL_ABI {
 
 MORSEL_INLINE AxisGrid AxisGrid::regular(Index extent, Index step, Index first) {
   if (extent < 0 || step < 1 || first < 0)
-    fail(Errc::invalid_argument, "chunk grid: impossible partition; expected extent >= 0 and chunk >= 1, got extent " +
-                                     std::to_string(extent) + " and chunk " + std::to_string(step));
+    fail(Errc::invalid_argument,
+         "chunk grid: impossible partition; expected extent >= 0 and chunk >= 1, got extent " +
+             std::to_string(extent) + " and chunk " + std::to_string(step));
   AxisGrid grid;
   grid.extent_ = extent;
   grid.step_ = std::min(step, std::max<Index>(extent, 1));
@@ -25,13 +26,14 @@ MORSEL_INLINE AxisGrid AxisGrid::regular(Index extent, Index step, Index first) 
 
 MORSEL_INLINE AxisGrid AxisGrid::from_boundaries(std::vector<Index> boundaries) {
   const std::size_t n = boundaries.size();
-  if (n == 0 || boundaries.front() != 0)
-    fail(Errc::internal_error, "chunk grid: boundaries must start at 0");
+  if (n == 0 || boundaries.front() != 0) fail(Errc::internal_error, "chunk grid: boundaries must start at 0");
   if (n == 1) return regular(0, 1);
   bool regular_tail = true;
   for (std::size_t i = 1; i < n; ++i) {
-    if (boundaries[i] <= boundaries[i - 1]) fail(Errc::internal_error, "chunk grid: boundaries must increase");
-    if (i >= 2 && i + 1 < n) regular_tail &= boundaries[i] - boundaries[i - 1] == boundaries[2] - boundaries[1];
+    if (boundaries[i] <= boundaries[i - 1])
+      fail(Errc::internal_error, "chunk grid: boundaries must increase");
+    if (i >= 2 && i + 1 < n)
+      regular_tail &= boundaries[i] - boundaries[i - 1] == boundaries[2] - boundaries[1];
   }
   const Index first = boundaries[1];
   if (n == 2) return regular(boundaries.back(), first);
@@ -49,7 +51,8 @@ MORSEL_INLINE AxisGrid AxisGrid::from_lengths(const std::vector<Index>& lengths)
   std::vector<Index> boundaries{0};
   for (const Index n : lengths) {
     if (n < 0)
-      fail(Errc::invalid_argument, "chunk grid: negative chunk length; expected > 0, got " + std::to_string(n));
+      fail(Errc::invalid_argument,
+           "chunk grid: negative chunk length; expected > 0, got " + std::to_string(n));
     if (n > 0) boundaries.push_back(checked_add(boundaries.back(), n, "chunk lengths"));
   }
   return from_boundaries(std::move(boundaries));
@@ -106,7 +109,8 @@ MORSEL_INLINE Dims Grid::counts() const {
 
 MORSEL_INLINE Index Grid::count() const {
   Index n = 1;
-  for (const AxisGrid& axis : axes_) n = axis.count() == 0 || n == 0 ? 0 : checked_mul(n, axis.count(), "chunk count");
+  for (const AxisGrid& axis : axes_)
+    n = axis.count() == 0 || n == 0 ? 0 : checked_mul(n, axis.count(), "chunk count");
   return n;
 }
 

@@ -10,8 +10,9 @@ namespace morsel::inline MORSEL_ABI {
 
 MORSEL_INLINE std::size_t parse_bytes(std::string_view text) {
   const auto refuse = [&]() -> std::size_t {
-    fail(Errc::syntax_error, "reading a byte size: not understood; expected a number and a unit such as 256MiB, got '" +
-                                 std::string(text) + "'");
+    fail(Errc::syntax_error,
+         "reading a byte size: not understood; expected a number and a unit such as 256MiB, got '" +
+             std::string(text) + "'");
   };
   const std::string copy(text);
   if (copy.empty() || (!std::isdigit(static_cast<unsigned char>(copy[0])) && copy[0] != '.')) return refuse();
@@ -36,7 +37,8 @@ MORSEL_INLINE std::size_t parse_bytes(std::string_view text) {
       return refuse();
   }
   const double bytes = number * factor;
-  if (!(bytes < 9.2e18)) fail(Errc::overflow, "reading a byte size: too large; expected below 2^63, got '" + copy + "'");
+  if (!(bytes < 9.2e18))
+    fail(Errc::overflow, "reading a byte size: too large; expected below 2^63, got '" + copy + "'");
   return static_cast<std::size_t>(bytes);
 }
 
@@ -49,7 +51,11 @@ MORSEL_INLINE std::string format_bytes(std::size_t bytes) {
   if (unit == 0)
     std::snprintf(text, sizeof text, "%zu B", bytes);
   else
-    std::snprintf(text, sizeof text, "%.*f %s", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, units[unit]);
+    std::snprintf(text, sizeof text, "%.*f %s",
+                  value < 9.995   ? 2
+                  : value < 99.95 ? 1
+                                  : 0,
+                  value, units[unit]);
   return text;
 }
 

@@ -8,22 +8,38 @@ namespace morsel::inline MORSEL_ABI {
 
 MORSEL_INLINE std::string_view name_of(Errc code) {
   switch (code) {
-    case Errc::invalid_argument: return "invalid_argument";
-    case Errc::shape_mismatch: return "shape_mismatch";
-    case Errc::dtype_mismatch: return "dtype_mismatch";
-    case Errc::out_of_range: return "out_of_range";
-    case Errc::overflow: return "overflow";
-    case Errc::not_found: return "not_found";
-    case Errc::already_exists: return "already_exists";
-    case Errc::unsupported: return "unsupported";
-    case Errc::corrupt_data: return "corrupt_data";
-    case Errc::io_error: return "io_error";
-    case Errc::source_changed: return "source_changed";
-    case Errc::budget_too_small: return "budget_too_small";
-    case Errc::cancelled: return "cancelled";
-    case Errc::syntax_error: return "syntax_error";
-    case Errc::user_error: return "user_error";
-    case Errc::internal_error: return "internal_error";
+    case Errc::invalid_argument:
+      return "invalid_argument";
+    case Errc::shape_mismatch:
+      return "shape_mismatch";
+    case Errc::dtype_mismatch:
+      return "dtype_mismatch";
+    case Errc::out_of_range:
+      return "out_of_range";
+    case Errc::overflow:
+      return "overflow";
+    case Errc::not_found:
+      return "not_found";
+    case Errc::already_exists:
+      return "already_exists";
+    case Errc::unsupported:
+      return "unsupported";
+    case Errc::corrupt_data:
+      return "corrupt_data";
+    case Errc::io_error:
+      return "io_error";
+    case Errc::source_changed:
+      return "source_changed";
+    case Errc::budget_too_small:
+      return "budget_too_small";
+    case Errc::cancelled:
+      return "cancelled";
+    case Errc::syntax_error:
+      return "syntax_error";
+    case Errc::user_error:
+      return "user_error";
+    case Errc::internal_error:
+      return "internal_error";
   }
   return "unknown";
 }
