@@ -1,0 +1,2 @@
+#include <morsel/graph/impl/build.ipp>
+#include <morsel/graph/impl/node.ipp>
