@@ -11,9 +11,6 @@ namespace morsel::inline MORSEL_ABI {
 
 enum class ByteOrder : std::uint8_t { native, little, big };
 
-/// Which index runs fastest in storage: the last (C) or the first (F).
-enum class ElementOrder : std::uint8_t { C, F };
-
 struct MemmapOptions {
   Shape shape = {-1};                        ///< one extent may be -1: as many as the file holds
   Index offset = 0;                          ///< bytes before the first element or record

@@ -6,6 +6,7 @@
 #include <memory>
 #include <morsel/io/chunk_source.hpp>
 #include <morsel/io/file.hpp>
+#include <morsel/io/opened_array.hpp>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ enum class FileAccess : std::uint8_t {
   map  ///< lent straight from a mapping where elements need no mending; a file that is cut short during a run
        ///< ends the program with SIGBUS
 };
+
+/// Which index runs fastest in storage: the last (C) or the first (F).
+enum class ElementOrder : std::uint8_t { C, F };
 
 /// One repair that makes a stored element a native one.
 struct Mend {
@@ -84,6 +88,12 @@ class RawSource {
   std::shared_ptr<std::byte> mapping_;
 };
 static_assert(LendsRegions<RawSource> && ReleasesRegions<RawSource>);
+
+/// A shape from back to front.
+Shape reversed(const Shape& shape);
+
+/// The view of an array whose first `outer` axes stand in reversed order in a source of shape `stored`.
+View reversing_view(const Shape& stored, std::size_t outer);
 
 /// Applies `mends` to `count` contiguous elements.
 void mend_elements(const std::vector<Mend>& mends, void* elements, std::size_t count, std::size_t item_bytes);

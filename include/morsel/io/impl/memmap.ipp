@@ -104,20 +104,6 @@ MORSEL_INLINE std::string describe(const RawLayout& layout) {
   return text;
 }
 
-MORSEL_INLINE Shape reversed(const Shape& shape) {
-  Shape out(shape.size());
-  for (std::size_t i = 0; i < shape.size(); ++i) out[i] = shape[shape.size() - 1 - i];
-  return out;
-}
-
-/// The view of an array whose first `outer` axes stand in reversed order in the source.
-MORSEL_INLINE View reversing_view(const Shape& stored, std::size_t outer) {
-  std::vector<Index> order(stored.size());
-  for (std::size_t i = 0; i < stored.size(); ++i)
-    order[i] = static_cast<Index>(i < outer ? outer - 1 - i : i);
-  return permute_view(stored, order);
-}
-
 MORSEL_INLINE OpenedArray open_memmap(const std::string& path, const std::optional<DType>& dtype,
                                       const MemmapOptions& options) {
   // 1. what an element is  2. the shape, from the file where asked  3. strides in the order of storage

@@ -226,6 +226,19 @@ MORSEL_INLINE void mend_elements(const std::vector<Mend>& mends, void* elements,
   }
 }
 
+MORSEL_INLINE Shape reversed(const Shape& shape) {
+  Shape out(shape.size());
+  for (std::size_t i = 0; i < shape.size(); ++i) out[i] = shape[shape.size() - 1 - i];
+  return out;
+}
+
+MORSEL_INLINE View reversing_view(const Shape& stored, std::size_t outer) {
+  std::vector<Index> order(stored.size());
+  for (std::size_t i = 0; i < stored.size(); ++i)
+    order[i] = static_cast<Index>(i < outer ? outer - 1 - i : i);
+  return permute_view(stored, order);
+}
+
 MORSEL_INLINE RawLayout RawLayout::contiguous(DType dtype, const Shape& shape, Index offset_bytes,
                                               std::vector<Mend> mends) {
   const Dims strides = c_strides(shape, static_cast<Index>(dtype.item_bytes()));
