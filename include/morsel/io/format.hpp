@@ -1,0 +1,92 @@
+// Which formats there are, and how a path such as data.h5/entry/data becomes an array: the registry behind
+// open().
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <morsel/io/opened_array.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace morsel::inline MORSEL_ABI {
+
+/// A file or directory that exists, before a format has looked at it.
+struct Place {
+  std::string path;
+  bool is_directory = false;
+  std::vector<std::byte> head;  ///< the first bytes of a file, up to `head_bytes`
+
+  /// HDF5's signature may stand behind a user block of 512, 1024, 2048, ... bytes.
+  static constexpr std::size_t head_bytes = 4096 + 512;
+  /// True if the file starts with `magic` at `offset`.
+  bool has_magic(std::string_view magic, std::size_t offset = 0) const;
+  /// True if the directory holds a file of this name.
+  bool holds(std::string_view name) const;
+};
+
+/// An array or group in a container.
+struct Member {
+  enum class Kind : std::uint8_t { array, group };
+  std::string path;  ///< below the place that was listed
+  Kind kind = Kind::array;
+  friend bool operator==(const Member&, const Member&) = default;
+};
+
+/// Options of one format by name, as text; a format refuses names that it does not know.
+using FormatOptions = std::vector<std::pair<std::string, std::string>>;
+
+/// What Morsel knows of a format. One without `open` is recognised, and refused with a message that says what
+/// to do.
+struct Format {
+  std::string name;                  ///< "npy", "hdf5"
+  std::string title;                 ///< for messages: "HDF5 file"
+  std::vector<std::string> endings;  ///< lower case, with the dot: ".h5", ".zarr.zip"
+  std::string component;             ///< the component that brings `open`; empty if no build of Morsel has it
+
+  /// True if the content is this format's. **Requires**: looks at nothing but the place.
+  std::function<bool(const Place&)> recognises;
+  /// The array at `inside` ("" for the place itself). **Fails**: not_found if there is nothing at `inside`.
+  std::function<OpenedArray(const Place&, const std::string& inside, const FormatOptions&)> open;
+  /// What is directly in a container or group; nothing if `inside` is an array. Null: a place is always one
+  /// array.
+  /// **Fails**: not_found.
+  std::function<std::optional<std::vector<Member>>(const Place&, const std::string& inside)> list;
+  /// Attributes of a container or group; null: it has none.
+  std::function<Attributes(const Place&, const std::string& inside)> attributes;
+};
+
+/// Adds a format, or replaces the one of the same name. Explicit: components declare functions such as
+/// morsel::hdf5::enable() that call this. **Threads**: any, at any time.
+void register_format(Format format);
+
+/// The formats known to this process, those that only have a name included.
+std::vector<std::shared_ptr<const Format>> formats();
+
+/// A path taken apart: the format, the file or directory, and what is left to look up inside.
+struct FoundFormat {
+  std::shared_ptr<const Format> format;
+  Place place;
+  std::string inside;  ///< segments joined by '/', no empty ones
+};
+
+/// Takes `path` apart: the longest prefix that exists and is a file, or a directory that a format recognises;
+/// the rest goes inside. No character but '/' is special. The content decides the format, then the ending.
+/// **Fails**: not_found naming the longest prefix that exists; unsupported for formats unknown or not
+/// enabled.
+FoundFormat find_format(std::string_view path);
+
+/// The array at a path that may go on inside a container. **Fails**: as find_format; not_found naming the
+/// members that there are.
+OpenedArray open_path(std::string_view path, const FormatOptions& options = {});
+
+/// What is directly in the container or group at a path; nothing if it is an array. **Fails**: as open_path.
+std::optional<std::vector<Member>> list_path(std::string_view path);
+
+}  // namespace morsel::inline MORSEL_ABI
+
+#if defined(MORSEL_HEADER_ONLY)
+#include <morsel/io/impl/format.ipp>
+#endif

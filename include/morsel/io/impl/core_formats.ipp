@@ -1,0 +1,98 @@
+#pragma once
+
+#include <morsel/io/format.hpp>
+#include <morsel/io/npy.hpp>
+
+namespace morsel::inline MORSEL_ABI {
+
+namespace detail {
+
+/// The options `access` (pread, map) and `drop_cache` (0, 1) of the formats that read elements straight from
+/// a file.
+MORSEL_INLINE NpyOptions npy_options(const FormatOptions& options, const std::string& doing) {
+  NpyOptions npy;
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    const std::string &name = options[i].first, &value = options[i].second;
+    const bool is_access = name == "access" && (value == "pread" || value == "map");
+    const bool is_drop_cache = name == "drop_cache" && (value == "0" || value == "1");
+    if (!is_access && !is_drop_cache)
+      fail(Errc::invalid_argument, doing +
+                                       ": unknown option; expected access=pread, access=map, drop_cache=0 or "
+                                       "drop_cache=1, got " +
+                                       name + "=" + value);
+    if (is_access) npy.access = value == "map" ? FileAccess::map : FileAccess::pread;
+    if (is_drop_cache) npy.drop_cache = value == "1";
+  }
+  return npy;
+}
+
+/// The formats that every build opens.
+MORSEL_INLINE std::vector<Format> core_formats() {
+  std::vector<Format> formats;
+  Format npy;
+  npy.name = "npy";
+  npy.title = "NumPy array";
+  npy.endings = {".npy"};
+  npy.recognises = [](const Place& place) { return place.has_magic("\x93NUMPY"); };
+  npy.open = [](const Place& place, const std::string&, const FormatOptions& options) {
+    return open_npy(place.path, npy_options(options, "open '" + place.path + "'"));
+  };
+  formats.push_back(std::move(npy));
+  return formats;
+}
+
+/// True for a zip file whose first member is an array.
+MORSEL_INLINE bool is_npz(const Place& place) {
+  if (place.has_magic("PK\x05\x06")) return true;  // no member at all
+  if (!place.has_magic("PK\x03\x04") || place.head.size() < 30) return false;
+  const std::size_t name_bytes =
+      static_cast<std::size_t>(place.head[26]) + 256 * static_cast<std::size_t>(place.head[27]);
+  return name_bytes > 4 && place.has_magic(".npy", 30 + name_bytes - 4);
+}
+
+/// The formats that Morsel has heard of: recognised, so that the message can say what is missing.
+MORSEL_INLINE std::vector<Format> known_formats() {
+  std::vector<Format> formats;
+  const auto add = [&](const char* name, const char* title, const char* component,
+                       std::vector<std::string> endings, std::function<bool(const Place&)> recognises) {
+    Format format;
+    format.name = name;
+    format.title = title;
+    format.component = component;
+    format.endings = std::move(endings);
+    format.recognises = std::move(recognises);
+    formats.push_back(std::move(format));
+  };
+  add("npz", "NumPy archive", "", {".npz"}, [](const Place& place) { return is_npz(place); });
+  add("hdf5", "HDF5 file", "hdf5", {".h5", ".hdf5", ".hdf", ".he5", ".nc4", ".hspy", ".emd"},
+      [](const Place& place) {
+        for (std::size_t offset = 0; offset <= 4096; offset = offset == 0 ? 512 : 2 * offset)
+          if (place.has_magic("\x89HDF\r\n\x1a\n", offset)) return true;
+        return false;
+      });
+  add("tiff", "TIFF file", "tiff", {".tif", ".tiff", ".btf", ".tf8"}, [](const Place& place) {
+    using namespace std::string_view_literals;
+    return place.has_magic("II*\0"sv) || place.has_magic("MM\0*"sv) || place.has_magic("II+\0"sv) ||
+           place.has_magic("MM\0+"sv);
+  });
+  add("netcdf", "NetCDF classic file", "", {".nc", ".cdf"}, [](const Place& place) {
+    return place.has_magic("CDF\x01") || place.has_magic("CDF\x02") || place.has_magic("CDF\x05");
+  });
+  add("mrc", "MRC file", "", {".mrc", ".mrcs"},
+      [](const Place& place) { return place.has_magic("MAP ", 208); });
+  add("zarr", "Zarr hierarchy", "", {".zarr", ".zarr.zip"}, [](const Place& place) {
+    if (place.is_directory)
+      return place.holds("zarr.json") || place.holds(".zarray") || place.holds(".zgroup") ||
+             place.holds(".zmetadata");
+    if (!place.has_magic("PK\x03\x04")) return false;
+    for (const std::string_view first : {"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
+      if (place.has_magic(first, 30)) return true;
+    return false;
+  });
+  add("n5", "N5 container", "", {".n5"}, [](const Place& place) { return place.holds("attributes.json"); });
+  return formats;
+}
+
+}  // namespace detail
+
+}  // namespace morsel::inline MORSEL_ABI
