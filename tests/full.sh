@@ -16,7 +16,7 @@ if command -v ccache >/dev/null; then launcher=-DCMAKE_CXX_COMPILER_LAUNCHER=cca
 export MORSEL_LAUNCHER=$launcher
 
 release_tree() {
-  cmake -S . -B "$build/release" -G Ninja -DCMAKE_BUILD_TYPE=Release -DMORSEL_DEVELOPER=ON $launcher "$@" &&
+  cmake -S . -B "$build/release" -G Ninja -DCMAKE_BUILD_TYPE=Release -DMORSEL_DEVELOPER=ON $launcher &&
     cmake --build "$build/release" -j "$jobs"
 }
 # Random cases: a hundred times as many as usual, from three seeds that differ from day to day (printed).

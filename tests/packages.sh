@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Sourced by run.sh, full.sh and .ci/run: which Debian packages are needed, and how to install those that are missing.
 build_packages="cmake ninja-build g++ pkg-config libxtensor-dev nlohmann-json3-dev libsleef-dev libcli11-dev zlib1g-dev"
 test_packages="catch2 libbenchmark-dev python3 python3-venv"

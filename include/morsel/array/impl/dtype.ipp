@@ -89,12 +89,14 @@ MORSEL_INLINE std::size_t field_bytes(const Field& field) {
       checked_mul(size_of(field.shape), static_cast<Index>(field.dtype.item_bytes()), "field bytes"));
 }
 
-/// Fields in the order of their offsets.
+/// Fields in the order of their offsets, equal ones in the order of the list. (std::stable_sort of libstdc++ 12 warns
+/// with clang.)
 MORSEL_INLINE std::vector<const Field*> by_offset(const std::vector<Field>& fields) {
   std::vector<const Field*> sorted;
   for (const Field& field : fields) sorted.push_back(&field);
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const Field* a, const Field* b) { return a->offset_bytes < b->offset_bytes; });
+  std::sort(sorted.begin(), sorted.end(), [](const Field* a, const Field* b) {
+    return a->offset_bytes != b->offset_bytes ? a->offset_bytes < b->offset_bytes : a < b;
+  });
   return sorted;
 }
 
