@@ -93,7 +93,7 @@ def check_header(path, layer, text):
 
 def main():
     count = 0
-    bodies, included_in_headers = {}, set()
+    bodies, included_in_headers, parts_of = {}, set(), {}
     for path in sorted((ROOT / "include/morsel").rglob("*")):
         if path.suffix not in (".hpp", ".ipp", ".inl"):
             continue
@@ -103,6 +103,7 @@ def main():
         layer = layer_of(inside)
         if path.suffix == ".ipp":
             bodies[inside] = layer
+            parts_of[inside] = [name for _, name in includes(text) if name.endswith(".ipp")]
         if layer is None:
             if inside not in UMBRELLAS:
                 error(path, 1, "a public header outside the layers")
@@ -113,6 +114,11 @@ def main():
         check_arrows(path, layer, text)
         check_header(path, layer, text)
         included_in_headers.update(name for _, name in includes(text) if name.endswith(".ipp"))
+
+    def with_parts(name):
+        yield name
+        for part in parts_of.get(name, []):
+            yield from with_parts(part)
 
     included_in_sources = {}
     for path in sorted((ROOT / "src").rglob("*")):
@@ -126,13 +132,14 @@ def main():
             check_arrows(path, layer, text)
         for _, name in includes(text):
             if name.endswith(".ipp"):
-                included_in_sources.setdefault(name, []).append(path)
+                for part in with_parts(name):
+                    included_in_sources.setdefault(part, set()).add(path)
 
     for body, layer in bodies.items():
         path = ROOT / "include" / body
         if body not in included_in_headers:
             error(path, 1, "no header includes this for header-only use")
-        users = included_in_sources.get(body, [])
+        users = sorted(included_in_sources.get(body, []))
         if len(users) != 1:
             names = ", ".join(str(user.relative_to(ROOT)) for user in users) or "none"
             error(path, 1, f"expected exactly one source in src/ that includes this, got {names}")
