@@ -89,8 +89,8 @@ MORSEL_INLINE std::size_t field_bytes(const Field& field) {
       checked_mul(size_of(field.shape), static_cast<Index>(field.dtype.item_bytes()), "field bytes"));
 }
 
-/// Fields in the order of their offsets, equal ones in the order of the list. (std::stable_sort of libstdc++ 12
-/// warns with clang.)
+/// Fields in the order of their offsets, equal ones in the order of the list. (std::stable_sort of
+/// libstdc++ 12 warns with clang.)
 MORSEL_INLINE std::vector<const Field*> by_offset(const std::vector<Field>& fields) {
   std::vector<const Field*> sorted;
   for (const Field& field : fields) sorted.push_back(&field);
