@@ -9,6 +9,7 @@
 #include <morsel/io/impl/memory_source.ipp>
 #include <morsel/io/impl/memory_store.ipp>
 #include <morsel/io/impl/npy.ipp>
+#include <morsel/io/impl/npy_sink.ipp>
 #include <morsel/io/impl/raw_source.ipp>
 #include <morsel/io/impl/read_region.ipp>
 #include <morsel/io/impl/store_key.ipp>
