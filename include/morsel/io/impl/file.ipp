@@ -185,9 +185,12 @@ MORSEL_INLINE void DescriptorUse::reopen() {
 MORSEL_INLINE File::File(const std::string& path) {
   using namespace detail;
   const auto doing = [&] { return "opening '" + path + "'"; };
-  if (path.empty() || path.find('\0') != std::string::npos)
-    fail(Errc::invalid_argument, doing() + ": not a path; expected a file's path, got " +
-                                     (path.empty() ? "an empty string" : "one with a NUL character"));
+  if (path.empty())
+    fail(Errc::invalid_argument, "opening a file: no path; expected one, got an empty string");
+  if (path.find('\0') != std::string::npos)
+    fail(Errc::invalid_argument,
+         "opening '" + std::string(path.c_str()) +
+             "': not a path; expected text without NUL, got a NUL character after this");
   struct stat s {};
   if (::stat(path.c_str(), &s) != 0) fail_errno(errno, doing());
   if (!S_ISREG(s.st_mode))

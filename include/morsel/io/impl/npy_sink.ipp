@@ -173,9 +173,10 @@ MORSEL_INLINE NpySink::NpySink(const std::string& path, const DType& dtype, cons
     : target_(std::make_unique<Target>()) {
   Target& target = *target_;
   target.options = options;
-  const std::string doing = "writing '" + path + "'";
+  const std::string doing = "writing '" + std::string(path.c_str()) + "'";
   if (path.empty() || path.back() == '/' || path.find('\0') != std::string::npos)
-    fail(Errc::invalid_argument, doing + ": not the path of a file; expected a name, got '" + path + "'");
+    fail(Errc::invalid_argument, doing + ": not the path of a file; expected a name without NUL, got '" +
+                                     std::string(path.c_str()) + "'");
   target.path = canonical_path(path);
   const std::size_t slash = target.path.rfind('/');
   target.directory = slash == 0 ? "/" : target.path.substr(0, slash);
