@@ -1,7 +1,7 @@
 // A reduction as the engine sees it: states per output element that absorb blocks, merge and finish.
 //
-// The rule that makes bits independent of threads, budget and instruction set (one leaf = the reduced elements in one
-// declared chunk, C order of the logical axes):
+// The rule that makes bits independent of threads, budget and instruction set (one leaf = the reduced
+// elements in one declared chunk, C order of the logical axes):
 //   trailing axes reduced:  runs -> blocks of 512 -> 16 lanes, folded 8-4-2-1      block_of_run
 //   otherwise:              rows -> blocks of 64, added serially per column         block_of_rows
 //   blocks merge by binary counter inside a leaf, leaves by the binary tree over chunk index      merge
@@ -26,8 +26,8 @@ enum class MergeOrder : std::uint8_t {
   sequential  ///< a user's combiner: each leaf absorbs its elements in order, leaves merge by the fixed tree
 };
 
-/// An immutable reduction over values of one dtype. A *state* is `state_bytes()` bytes per output element (a multiple
-/// of 8, 16-byte aligned when the array of states is), plain memory unless `destroy` says otherwise.
+/// An immutable reduction over values of one dtype. A *state* is `state_bytes()` bytes per output element (a
+/// multiple of 8, 16-byte aligned when the array of states is), plain memory unless `destroy` says otherwise.
 class Reducer {
  public:
   virtual ~Reducer() = default;
@@ -46,9 +46,13 @@ class Reducer {
 
   /// states[0..n) = identity of merge.
   virtual void init(void* states, std::size_t n) const = 0;
-  /// Absorbs x[0..n), contiguous, into one state that is freshly initialised (order `blocks`: n <= 512) or not (orders
-  /// `any` and `sequential`: any n). `first_index`: flat position of x[0] along the reduced axes, consecutive after it.
+  /// Absorbs x[0..n), contiguous, into one state that is freshly initialised (order `blocks`: n <= 512) or
+  /// not (orders `any` and `sequential`: any n). `first_index`: flat position of x[0] along the reduced axes,
+  /// consecutive after it.
   virtual void absorb_run(void* state, const void* x, std::size_t n, Index first_index) const = 0;
+  /// Absorbs `count` whole blocks of 512, merged by the tree, into a fresh state: what absorb_run and merge
+  /// give, in one call. **Requires**: order `blocks`; `count` a power of two, at most 64.
+  virtual void absorb_blocks(void* state, const void* x, std::size_t count) const;
   /// Absorbs `rows` rows (order `blocks`: at most 64, into fresh states) of `columns` contiguous elements,
   /// `row_stride_bytes` apart, row after row, into states[0..columns). Row r has flat position
   /// first_index + r * index_step.
@@ -56,7 +60,8 @@ class Reducer {
                            std::size_t columns, Index first_index, Index index_step) const = 0;
   /// left[i] = merge(left[i], right[i]); right is left in a destroyable state.
   virtual void merge(void* left, void* right, std::size_t n) const = 0;
-  /// out: n results, contiguous, C order with result_shape() innermost. `count`: elements reduced per output element.
+  /// out: n results, contiguous, C order with result_shape() innermost. `count`: elements reduced per output
+  /// element.
   virtual void finish(const void* states, std::size_t n, Index count, void* out) const = 0;
   /// Ends the life of states that own memory (a user's combiner).
   virtual void destroy(void* states, std::size_t n) const { (void)states, (void)n; }
@@ -67,8 +72,8 @@ class Reducer {
   /// **Fails**: corrupt_data if the bytes are not n states of this reducer.
   virtual void from_bytes(std::span<const std::byte> bytes, void* states, std::size_t n) const = 0;
 
-  /// Absorbs `count` elements that all equal x[0] (a missing chunk) into a fresh state, or says false if it cannot do
-  /// so with the same bits; the engine then fills a buffer.
+  /// Absorbs `count` elements that all equal x[0] (a missing chunk) into a fresh state, or says false if it
+  /// cannot do so with the same bits; the engine then fills a buffer.
   virtual bool absorb_constant(void* state, const void* x, Index count, Index first_index) const {
     (void)state, (void)x, (void)count, (void)first_index;
     return false;
@@ -77,28 +82,42 @@ class Reducer {
 using ReducerPtr = std::shared_ptr<const Reducer>;
 
 enum class Reduction : std::uint8_t {
-  sum, prod, mean, var, stddev, min, max, argmin, argmax, any, all, count_nonzero, histogram
+  sum,
+  prod,
+  mean,
+  var,
+  stddev,
+  min,
+  max,
+  argmin,
+  argmax,
+  any,
+  all,
+  count_nonzero,
+  histogram
 };
 std::string_view name_of(Reduction reduction);
 
 /// Parameters of the built-in reductions.
 struct ReductionOptions {
-  bool skip_nan = false;         ///< the nan-forms: nansum, nanmean, nanvar, nanstddev, nanmin, nanmax, nanargmin, ...
-  double ddof = 0;               ///< var, stddev: divisor n - ddof
-  Index bins = 0;                ///< histogram: uniform bins over [lo, hi]
+  bool skip_nan =
+      false;        ///< the nan-forms: nansum, nanmean, nanvar, nanstddev, nanmin, nanmax, nanargmin, ...
+  double ddof = 0;  ///< var, stddev: divisor n - ddof
+  Index bins = 0;   ///< histogram: uniform bins over [lo, hi]
   double lo = 0, hi = 0;
-  std::vector<double> edges;     ///< histogram: edges in place of bins, lo, hi
+  std::vector<double> edges;  ///< histogram: edges in place of bins, lo, hi
 };
 
-/// The reducer of a built-in reduction over values of `input`. Result dtypes and accumulators as the contracts have
-/// them. **Fails**: dtype_mismatch (min of complex follows NumPy: lexicographic; histogram of complex is refused);
-/// invalid_argument (bins < 1, lo >= hi, edges not increasing).
+/// The reducer of a built-in reduction over values of `input`. Result dtypes and accumulators as the
+/// contracts have them. **Fails**: dtype_mismatch (min of complex follows NumPy: lexicographic; histogram of
+/// complex is refused); invalid_argument (bins < 1, lo >= hi, edges not increasing).
 ReducerPtr make_reducer(Reduction reduction, Type input, const ReductionOptions& options = {});
 
-/// States on their way up a binary tree over consecutive leaves (or blocks): the carry stack of a binary counter.
+/// States on their way up a binary tree over consecutive leaves (or blocks): the carry stack of a binary
+/// counter.
 ///
-/// push(states) of leaf `next`, then of next + 1, ...; equal-sized neighbours merge at once. `fold` merges what is left,
-/// the odd ones promoted. Memory: `levels` arrays of n states, given by the caller.
+/// push(states) of leaf `next`, then of next + 1, ...; equal-sized neighbours merge at once. `fold` merges
+/// what is left, the odd ones promoted. Memory: `levels` arrays of n states, given by the caller.
 class CarryStack {
  public:
   CarryStack(const Reducer& reducer, std::size_t n) : reducer_(&reducer), n_(n) {}

@@ -1,0 +1,114 @@
+// The table of reduction loops that each instruction set fills: built-in types only, shared with the
+// instruction-set files.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <morsel/base/config.hpp>
+
+namespace morsel::inline MORSEL_ABI {
+namespace detail {
+
+/// What is done to the elements; several reductions may share a fold (sum and mean). The nan-forms follow
+/// their plain forms from `nan_sum` on and exist for floating-point and complex elements only.
+enum class Fold : std::uint8_t {
+  sum,       ///< integers: 64 bits, wrapping; others: double lanes
+  wide_sum,  ///< integers: 128 bits
+  prod,
+  moments,
+  min,
+  max,
+  argmin,
+  argmax,
+  any,
+  all,
+  count_nonzero,
+  nan_sum,
+  nan_prod,
+  nan_moments,
+  nan_min,
+  nan_max,
+  nan_argmin,
+  nan_argmax,
+  count
+};
+inline constexpr int fold_count = static_cast<int>(Fold::count);
+inline constexpr int fold_types = 14;  ///< the numeric dtypes in the order of morsel::Type
+
+// ---- states: plain memory, no padding
+// ---------------------------------------------------------------------------- Integer sums, products, any,
+// all, counts: one std::int64_t or std::uint64_t. Sums and products of floating-point elements: one double.
+// Minima: one Wide value.
+
+struct ComplexValue {
+  double re, im;
+};
+struct WideSum {
+  std::uint64_t low, high;  ///< two's complement
+};
+/// A sum or product of the elements that are not NaN, and their number.
+struct CountedValue {
+  double value;
+  std::int64_t count;
+};
+struct CountedComplex {
+  double re, im;
+  std::int64_t count;
+};
+struct Moments {
+  std::int64_t count;
+  double mean;
+  double m2;  ///< sum of squared deviations from the mean
+};
+struct ComplexMoments {
+  std::int64_t count;
+  double re, im;
+  double m2;
+};
+/// index -1: nothing seen yet.
+template <class Wide>
+struct Extreme {
+  Wide value;
+  std::int64_t index;
+};
+
+/// Blocks that one call of `blocks` may take.
+inline constexpr std::size_t max_tree_blocks = 64;
+
+/// One fold over one dtype. Null where the pair does not exist.
+struct FoldLoops {
+  void (*run)(void* state, const void* x, std::size_t n, std::int64_t first_index);
+  /// `count` (a power of two, at most max_tree_blocks) blocks of 512, merged by the tree, into a fresh state.
+  /// Only for folds with fixed blocks.
+  void (*blocks)(void* state, const void* x, std::size_t count);
+  void (*rows)(void* states, const void* x, std::ptrdiff_t row_stride_bytes, std::size_t rows,
+               std::size_t columns, std::int64_t first_index, std::int64_t index_step);
+  void (*merge)(void* left, const void* right, std::size_t n);
+};
+
+/// Bins with edges[i] <= x < edges[i + 1], the last one closed. NaN and what lies outside is not counted.
+struct HistogramBins {
+  const double* edges;  ///< bins + 1
+  std::int64_t bins;
+  /// If true, |(edges[i] - edges[0]) * scale - i| < 1/4 for all i, so that rounding (x - edges[0]) * scale
+  /// names the only edge that x has to be compared with.
+  bool uniform;
+  double scale;
+};
+
+struct HistogramLoops {
+  void (*run)(std::int64_t* counts, const void* x, std::size_t n, const HistogramBins& bins);
+};
+
+struct ReduceTable {
+  FoldLoops fold[fold_count][fold_types];
+  HistogramLoops histogram[fold_types];
+};
+
+// Each writes the loops its instruction set has and leaves the others alone.
+void fill_reduce_table_baseline(ReduceTable& table);
+void fill_reduce_table_avx2(ReduceTable& table);
+void fill_reduce_table_avx512(ReduceTable& table);
+
+}  // namespace detail
+}  // namespace morsel::inline MORSEL_ABI

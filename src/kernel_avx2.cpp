@@ -1,0 +1,17 @@
+// Kernels for AVX2. Built with flags of its own: nothing here may have external linkage but the functions that
+// hand out the tables.
+#include <morsel/kernel/impl/reduce_table.hpp>
+
+namespace morsel::inline MORSEL_ABI {
+namespace detail {
+
+namespace reduce_avx2 {
+namespace {
+#define MORSEL_VECTOR_BYTES 32
+#include <morsel/kernel/impl/reduce_loops.inl>
+}  // namespace
+}  // namespace reduce_avx2
+void fill_reduce_table_avx2(ReduceTable& table) { reduce_avx2::fill_table(table); }
+
+}  // namespace detail
+}  // namespace morsel::inline MORSEL_ABI
