@@ -16,11 +16,11 @@ namespace morsel::inline MORSEL_ABI {
 
 namespace detail {
 
-MORSEL_INLINE Edge edge_of(Node node) {
-  size_of(node.grid.shape());  // refuses sizes and ranks that cannot be
-  node.hash = hash_of(node);
-  View view = View::identity(node.grid.shape());
-  return {std::make_shared<const Node>(std::move(node)), std::move(view)};
+MORSEL_INLINE Edge edge_of(Node made) {
+  size_of(made.grid.shape());  // refuses sizes and ranks that cannot be
+  const auto node = std::make_shared<Node>(std::move(made));
+  node->hash = hash_of(*node);  // of the node where it stays: calls of user functions count as their address
+  return {node, View::identity(node->grid.shape())};
 }
 
 MORSEL_INLINE std::string text_of(double value) {
@@ -499,7 +499,27 @@ MORSEL_INLINE std::vector<int> sorted_axes(const std::vector<Index>& axes, std::
   return normal;
 }
 
+/// Which of the two orders of summation holds: a matter of axes and shape alone. Axes of extent 1 do not
+/// count.
+MORSEL_INLINE void fix_order(ReduceNode& call) {
+  const Shape& shape = call.input.shape();
+  bool any_longer = false, run_ended = false;
+  call.trailing = true;
+  call.run_begin = 0;
+  for (int axis = static_cast<int>(shape.size()) - 1; axis >= 0 && !run_ended; --axis) {
+    if (shape[static_cast<std::size_t>(axis)] == 1) continue;
+    if (std::binary_search(call.axes.begin(), call.axes.end(), axis))
+      call.run_begin = axis;
+    else if (any_longer)
+      run_ended = true;
+    else
+      call.trailing = false, call.run_begin = static_cast<int>(shape.size()), run_ended = true;
+    any_longer = true;
+  }
+}
+
 MORSEL_INLINE Edge reduce_edge(ReduceNode call) {
+  fix_order(call);
   std::vector<AxisGrid> axes;
   std::size_t next = 0;
   for (std::size_t i = 0; i < call.input.shape().size(); ++i) {
