@@ -8,8 +8,8 @@
 
 namespace morsel::inline MORSEL_ABI {
 
-/// Bits of the binary16 nearest to a float (ties to even; overflow to infinity; NaN stays NaN, payload kept at the
-/// top, quiet).
+/// Bits of the binary16 nearest to a float (ties to even; overflow to infinity; NaN stays NaN, payload kept
+/// at the top, quiet).
 constexpr std::uint16_t float_to_half_bits(float value) {
   const std::uint32_t f = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t sign = (f >> 16) & 0x8000u;
@@ -58,16 +58,31 @@ struct float16 {
     h.bits = bits;
     return h;
   }
-  constexpr operator float() const { return half_bits_to_float(bits); }  // NOLINT(google-explicit-constructor)
+  constexpr operator float() const {
+    return half_bits_to_float(bits);
+  }  // NOLINT(google-explicit-constructor)
 
   friend constexpr float16 operator+(float16 a, float16 b) { return float(a) + float(b); }
   friend constexpr float16 operator-(float16 a, float16 b) { return float(a) - float(b); }
   friend constexpr float16 operator*(float16 a, float16 b) { return float(a) * float(b); }
   friend constexpr float16 operator/(float16 a, float16 b) { return float(a) / float(b); }
-  friend constexpr float16 operator-(float16 a) { return from_bits(static_cast<std::uint16_t>(a.bits ^ 0x8000u)); }
+  friend constexpr float16 operator-(float16 a) {
+    return from_bits(static_cast<std::uint16_t>(a.bits ^ 0x8000u));
+  }
   friend constexpr bool operator==(float16 a, float16 b) { return float(a) == float(b); }
   friend constexpr std::partial_ordering operator<=>(float16 a, float16 b) { return float(a) <=> float(b); }
 };
 static_assert(sizeof(float16) == 2);
+
+/// The binary16 nearest to a double, rounded once: a float between the two would round twice, so that one is
+/// rounded to odd.
+constexpr float16 half_of(double value) {
+  const float nearest = static_cast<float>(value);
+  const double back = nearest;
+  if (back == value || value != value) return nearest;
+  std::uint32_t bits = std::bit_cast<std::uint32_t>(nearest);
+  if ((back < 0 ? -back : back) > (value < 0 ? -value : value)) --bits;
+  return std::bit_cast<float>(bits | 1u);
+}
 
 }  // namespace morsel::inline MORSEL_ABI

@@ -98,6 +98,32 @@ TEST_CASE("floats round to the nearest binary16, ties to even, at every boundary
   CHECK(digest(outputs) == 0x027b10759c433e45u);  // of numpy.float32(inputs).astype('f2').view('u2')
 }
 
+TEST_CASE("doubles round to binary16 once", "[array]") {
+  std::uint32_t wrong = 0;
+  for (std::uint32_t bits = 0; bits < 0x7c00; ++bits) {
+    const double low = value_of(bits);
+    const double middle = (low + (bits == 0x7bff ? 65536.0 : value_of(bits + 1))) / 2;
+    const std::uint32_t even = bits & 1 ? bits + 1 : bits;
+    for (const std::uint32_t sign : {0u, 0x8000u}) {
+      const double s = sign ? -1.0 : 1.0;
+      wrong += half_of(s * low).bits != (sign | bits);
+      wrong += half_of(s * middle).bits != (sign | even);
+      // Nearer to the middle than a float can say.
+      wrong += half_of(s * std::nextafter(middle, -1.0)).bits != (sign | bits);
+      wrong += half_of(s * std::nextafter(middle, 1e9)).bits != (sign | (bits + 1));
+    }
+  }
+  CHECK(wrong == 0);
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const std::pair<double, std::uint32_t> table[] = {
+      {0.0, 0},      {-0.0, 0x8000},    {1e300, 0x7c00}, {-1e300, 0xfc00}, {1e-300, 0},
+      {inf, 0x7c00}, {-1e-300, 0x8000}, {-inf, 0xfc00},  {1e39, 0x7c00},   {1e-46, 0},
+  };
+  for (const auto& [value, bits] : table) CHECK(half_of(value).bits == bits);
+  CHECK(is_nan_half(half_of(NAN).bits));
+  static_assert(half_of(1.0).bits == 0x3c00);
+}
+
 TEST_CASE("floats beyond binary16 become infinity or zero and NaN stays NaN", "[array]") {
   constexpr float inf = std::numeric_limits<float>::infinity();
   const std::pair<float, std::uint32_t> table[] = {
