@@ -1,7 +1,7 @@
 # Warnings, tests, examples and benchmarks of a developer's build. Never part of what users build.
 set(MORSEL_WARNINGS -Wall -Wextra)
 target_compile_options(morsel PRIVATE ${MORSEL_WARNINGS})
-foreach(target IN ITEMS morsel_command ${MORSEL_COMPONENT_TARGETS})
+foreach(target IN ITEMS morsel_command morsel_app ${MORSEL_COMPONENT_TARGETS})
   if(TARGET ${target})
     string(REPLACE "::" "_" target ${target})
     target_compile_options(${target} PRIVATE ${MORSEL_WARNINGS})

@@ -1,5 +1,6 @@
 // expect: AnyCodec.*decode\(in, out, scratch\)
-// A class that lacks a function of the concept is refused where it is put into the handle, and the message names it.
+// A class that lacks a function of the concept is refused where it is put into the handle, and the message
+// names it.
 #include <morsel/io/codec.hpp>
 
 struct Copy {

@@ -1,5 +1,6 @@
-// Linked with -Ofast, which adds start-up code that sets denormal numbers to zero in this thread and those it starts.
-// The library's results must not change. This file looks at bits only: its own arithmetic would be affected.
+// Linked with -Ofast, which adds start-up code that sets denormal numbers to zero in this thread and those it
+// starts. The library's results must not change. This file looks at bits only: its own arithmetic would be
+// affected.
 #include <bit>
 #include <cstdint>
 #include <cstdio>
