@@ -8,6 +8,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <memory>
 #include <morsel/array/promote.hpp>
 #include <span>
@@ -65,11 +67,15 @@ class Reducer {
   virtual void finish(const void* states, std::size_t n, Index count, void* out) const = 0;
   /// Ends the life of states that own memory (a user's combiner).
   virtual void destroy(void* states, std::size_t n) const { (void)states, (void)n; }
-  /// True if states may be moved with memcpy and forgotten without destroy.
+  /// True if states are plain memory: relocate is memcpy, and they may be forgotten without destroy.
   virtual bool is_trivial() const { return true; }
+  /// Moves n states into raw memory and ends the life of the old ones.
+  virtual void relocate(void* to, void* from, std::size_t n) const {
+    std::memcpy(to, from, n * state_bytes());
+  }
   /// State to bytes and back, for partial results that travel. Little-endian, without padding surprises.
   virtual void to_bytes(const void* states, std::size_t n, std::vector<std::byte>& out) const = 0;
-  /// **Fails**: corrupt_data if the bytes are not n states of this reducer.
+  /// `states` is raw memory. **Fails**: corrupt_data if the bytes are not n states of this reducer.
   virtual void from_bytes(std::span<const std::byte> bytes, void* states, std::size_t n) const = 0;
 
   /// Absorbs `count` elements that all equal x[0] (a missing chunk) into a fresh state, or says false if it
@@ -105,7 +111,7 @@ struct ReductionOptions {
   double ddof = 0;  ///< var, stddev: divisor n - ddof
   Index bins = 0;   ///< histogram: uniform bins over [lo, hi]
   double lo = 0, hi = 0;
-  std::vector<double> edges;  ///< histogram: edges in place of bins, lo, hi
+  std::vector<double> edges = {};  ///< histogram: edges in place of bins, lo, hi
 };
 
 /// The reducer of a built-in reduction over values of `input`. Result dtypes and accumulators as the
@@ -116,23 +122,31 @@ ReducerPtr make_reducer(Reduction reduction, Type input, const ReductionOptions&
 /// States on their way up a binary tree over consecutive leaves (or blocks): the carry stack of a binary
 /// counter.
 ///
-/// push(states) of leaf `next`, then of next + 1, ...; equal-sized neighbours merge at once. `fold` merges
-/// what is left, the odd ones promoted. Memory: `levels` arrays of n states, given by the caller.
+/// push(states) of leaf 0, then of leaf 1, ...; equal-sized neighbours merge at once. `fold` merges what is
+/// left, the odd ones promoted. Memory: arrays of n states, given by the caller; k of them serve fewer than
+/// 2^k leaves. States stay where they were merged: after the copy of a leaf, nothing is copied but once into
+/// `out`.
 class CarryStack {
  public:
-  CarryStack(const Reducer& reducer, std::size_t n) : reducer_(&reducer), n_(n) {}
-  /// Takes states of the next leaf. `slot(level)` gives the memory of a level, n states.
+  CarryStack(const Reducer& reducer, std::size_t n);
+  /// Takes states of the next leaf and ends their life. `slot(i)` gives the memory of array i, always the
+  /// same.
   template <class Slot>
   void push(void* states, Slot&& slot);
-  /// Merges all levels into `out`; identity if nothing was pushed.
+  /// Merges everything into `out` (raw memory); identity if nothing was pushed. The stack is empty
+  /// afterwards.
   template <class Slot>
   void fold(void* out, Slot&& slot);
+  /// Ends the life of all states held: for a run that stops early.
+  template <class Slot>
+  void clear(Slot&& slot);
   Index count() const { return count_; }
 
  private:
   const Reducer* reducer_;
   std::size_t n_;
   Index count_ = 0;
+  std::uint8_t place_[63];  ///< which array holds a level
 };
 
 }  // namespace morsel::inline MORSEL_ABI

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -40,17 +42,6 @@ MORSEL_INLINE const ReduceTable& reduce_table() {
 
 // ---- numbers
 // -----------------------------------------------------------------------------------------------------
-
-/// Rounds once: to odd on the way through float, then to nearest.
-MORSEL_INLINE float16 half_of(double value) {
-  float f = static_cast<float>(value);
-  if (static_cast<double>(f) != value && value == value) {
-    std::uint32_t bits = std::bit_cast<std::uint32_t>(f);
-    if (std::fabs(static_cast<double>(f)) > std::fabs(value)) --bits;
-    f = std::bit_cast<float>(bits | 1u);
-  }
-  return float16(f);
-}
 
 /// sum / count, correctly rounded.
 MORSEL_INLINE double divide_wide(std::uint64_t low, std::uint64_t high, Index count) {
