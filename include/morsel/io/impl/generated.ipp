@@ -111,16 +111,6 @@ T rounded(T value) {
 #endif
 }
 
-/// The binary16 nearest to a double. Through a float rounded to odd, so that the second rounding has what it
-/// needs.
-MORSEL_INLINE float16 half_of(double value) {
-  const float nearest = static_cast<float>(value);
-  if (!(static_cast<double>(nearest) != value) || value != value) return float16(nearest);
-  std::uint32_t bits = std::bit_cast<std::uint32_t>(nearest);
-  if (std::fabs(static_cast<double>(nearest)) > std::fabs(value)) --bits;
-  return float16(std::bit_cast<float>(bits | 1u));
-}
-
 /// `value` as C++ type T: floats round once, integers truncate and saturate, NaN is 0, bool is value != 0.
 template <class T>
 T number_of(double value) {
