@@ -30,7 +30,8 @@ using ReadBack = std::function<std::optional<std::vector<std::byte>>()>;
 /// Writes arrays in random pieces and order, from several threads, from wild strides, and reads them back.
 /// `make_sink` gives a sink on a fresh, empty target each time; `read_back` reads the target of the last one.
 /// **Fails**: internal_error naming the law that is violated; what the sink fails with.
-void check_sink(const std::function<AnyChunkSink()>& make_sink, const ReadBack& read_back, const SinkCheckOptions& options = {});
+void check_sink(const std::function<AnyChunkSink()>& make_sink, const ReadBack& read_back,
+                const SinkCheckOptions& options = {});
 
 }  // namespace conformance
 

@@ -18,8 +18,8 @@ struct StoreCheckOptions {
   int replacements = 100;  ///< puts of one key that readers watch
 };
 
-/// Puts, gets, lists and erases in a store that `make_store` gives empty each time: byte ranges, missing keys, room
-/// that is too small, order of listing, hostile keys, replacement under readers.
+/// Puts, gets, lists and erases in a store that `make_store` gives empty each time: byte ranges, missing
+/// keys, room that is too small, order of listing, hostile keys, replacement under readers.
 /// **Fails**: internal_error naming the law that is violated; what the store fails with.
 void check_store(const std::function<AnyStore()>& make_store, const StoreCheckOptions& options = {});
 

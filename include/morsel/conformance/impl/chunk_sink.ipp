@@ -12,10 +12,15 @@ namespace conformance {
 class SinkChecker {
  public:
   SinkChecker(AnyChunkSink sink, const SinkCheckOptions& options, std::uint64_t seed)
-      : sink_(std::move(sink)), options_(options), random_(seed), spec_(sink_.spec()), array_(Region::of(spec_.grid.shape())) {
+      : sink_(std::move(sink)),
+        options_(options),
+        random_(seed),
+        spec_(sink_.spec()),
+        array_(Region::of(spec_.grid.shape())) {
     values_.resize(static_cast<std::size_t>(array_.size()) * spec_.dtype.item_bytes());
     // Bytes of bool are 0 or 1; any bits make any other type.
-    for (std::byte& byte : values_) byte = static_cast<std::byte>(is_bool(spec_.dtype.type()) ? random() & 1 : random());
+    for (std::byte& byte : values_)
+      byte = static_cast<std::byte>(is_bool(spec_.dtype.type()) ? random() & 1 : random());
   }
 
   const std::vector<std::byte>& values() const { return values_; }
@@ -27,7 +32,8 @@ class SinkChecker {
     if (sink_.identity() != identity) refuse("identity() is not constant");
     if (spec_.dtype.item_bytes() == 0) refuse("spec().dtype has no size");
     const SinkSpec& now = sink_.spec();
-    if (!(now.dtype == spec_.dtype) || !(now.grid == spec_.grid) || now.writes_regions != spec_.writes_regions)
+    if (!(now.dtype == spec_.dtype) || !(now.grid == spec_.grid) ||
+        now.writes_regions != spec_.writes_regions)
       refuse("spec() is not constant");
   }
 
@@ -59,7 +65,8 @@ class SinkChecker {
     const BufferView whole = BufferView::c_order(values_.data(), array_.shape(), item_bytes);
     const bool is_wild = random_in(random, 0, 2) > 0;
     std::vector<std::byte> plain(static_cast<std::size_t>(piece.size()) * item_bytes);
-    const BufferView view = is_wild ? wild.view() : BufferView::c_order(plain.data(), piece.shape(), item_bytes);
+    const BufferView view =
+        is_wild ? wild.view() : BufferView::c_order(plain.data(), piece.shape(), item_bytes);
     copy_elements(whole.part(array_, piece), view);
     const std::vector<std::byte> before = bytes_of(view);
     GuardedBytes scratch(sink_.scratch_bytes(piece), random());
@@ -81,8 +88,8 @@ class SinkChecker {
     const std::optional<std::vector<std::byte>> got = read_back();
     if (!got) refuse("nothing stands at the target after commit; expected the array");
     if (got->size() != values_.size())
-      refuse("the target has another size after commit; expected " + std::to_string(values_.size()) + " bytes, got " +
-             std::to_string(got->size()));
+      refuse("the target has another size after commit; expected " + std::to_string(values_.size()) +
+             " bytes, got " + std::to_string(got->size()));
     const auto differs = std::mismatch(got->begin(), got->end(), values_.begin());
     if (differs.first != got->end())
       refuse("wrong values at the target, from byte " + std::to_string(differs.first - got->begin()) + " on");
@@ -106,7 +113,8 @@ class SinkChecker {
   std::uint64_t random() { return random_(); }
 };
 
-inline void check_sink(const std::function<AnyChunkSink()>& make_sink, const ReadBack& read_back, const SinkCheckOptions& options) {
+inline void check_sink(const std::function<AnyChunkSink()>& make_sink, const ReadBack& read_back,
+                       const SinkCheckOptions& options) {
   for (int round = 0; round < options.rounds; ++round) {
     const std::uint64_t seed = options.seed + 100u * static_cast<unsigned>(round);
     SinkChecker checker(make_sink(), options, seed);
@@ -129,18 +137,22 @@ inline void check_sink(const std::function<AnyChunkSink()>& make_sink, const Rea
     if (!checker.pieces().empty()) {
       const Region piece = checker.pieces().front();
       GuardedBytes scratch(checker.sink().scratch_bytes(piece), 1);
-      std::vector<std::byte> zeros(static_cast<std::size_t>(piece.size()) * checker.sink().spec().dtype.item_bytes());
-      const BufferView view = BufferView::c_order(zeros.data(), piece.shape(), checker.sink().spec().dtype.item_bytes());
+      std::vector<std::byte> zeros(static_cast<std::size_t>(piece.size()) *
+                                   checker.sink().spec().dtype.item_bytes());
+      const BufferView view =
+          BufferView::c_order(zeros.data(), piece.shape(), checker.sink().spec().dtype.item_bytes());
       try {
         checker.sink().write(piece, view, scratch.span(), stop.get_token());
       } catch (const Error& e) {
         if (e.code() != Errc::cancelled)
-          checker.refuse(std::string("a stopped write fails; expected cancelled or success, got ") + e.what());
+          checker.refuse(std::string("a stopped write fails; expected cancelled or success, got ") +
+                         e.what());
       }
     }
   }
   if (options.visibility == Visibility::at_commit && read_back())
-    violated("sink", "something stands at the target after a sink was destroyed without commit; expected nothing");
+    violated("sink",
+             "something stands at the target after a sink was destroyed without commit; expected nothing");
 }
 
 }  // namespace conformance

@@ -63,8 +63,8 @@ class SourceChecker {
       if (source_.identity() != identity)
         refuse("identity() is not constant; expected '" + identity + "', got '" + source_.identity() + "'");
       if (source_.version() != version)
-        refuse("version() is not constant while nothing changes; expected '" + version + "', got '" + source_.version() +
-               "'");
+        refuse("version() is not constant while nothing changes; expected '" + version + "', got '" +
+               source_.version() + "'");
     }
     check_same_spec(before);
   }
@@ -72,8 +72,9 @@ class SourceChecker {
   /// spec() still is what it was.
   void check_same_spec(const ArraySpec& before) {
     const ArraySpec& now = source_.spec();
-    if (!(now.dtype == before.dtype) || !(now.grid == before.grid) || now.reads_regions != before.reads_regions ||
-        now.lends != before.lends || now.does_io != before.does_io || now.fill != before.fill || now.dims != before.dims)
+    if (!(now.dtype == before.dtype) || !(now.grid == before.grid) ||
+        now.reads_regions != before.reads_regions || now.lends != before.lends ||
+        now.does_io != before.does_io || now.fill != before.fill || now.dims != before.dims)
       refuse("spec() is not constant; expected the same dtype, grid, abilities, fill and dims at all times");
   }
 
@@ -85,7 +86,8 @@ class SourceChecker {
     expected_(region, BufferView::c_order(want.data(), shape, item_bytes_));
     const FetchCost cost = source_.cost(chunk, region);
     FetchCost again;
-    if (issues_reads([&] { again = source_.cost(chunk, region); })) refuse("cost() reads; expected no I/O", region);
+    if (issues_reads([&] { again = source_.cost(chunk, region); }))
+      refuse("cost() reads; expected no I/O", region);
     if (again.encoded_bytes != cost.encoded_bytes || again.scratch_bytes != cost.scratch_bytes ||
         again.in_place != cost.in_place || again.partial != cost.partial)
       refuse("cost() is not constant; expected the same cost for the same region", region);
@@ -101,7 +103,8 @@ class SourceChecker {
     Region box = array;
     if (!spec.reads_regions || random_in(random_, 0, 1) == 0) {
       Dims position(box.rank());
-      for (std::size_t i = 0; i < position.size(); ++i) position[i] = random_in(random_, 0, spec.grid.axis(i).count() - 1);
+      for (std::size_t i = 0; i < position.size(); ++i)
+        position[i] = random_in(random_, 0, spec.grid.axis(i).count() - 1);
       box = spec.grid.region(position);
     }
     const Region region = random_box(box, random_);
@@ -111,7 +114,8 @@ class SourceChecker {
   /// Grid position of the low corner.
   Dims chunk_of(const Region& region) const {
     Dims position(region.rank());
-    for (std::size_t i = 0; i < position.size(); ++i) position[i] = source_.spec().grid.axis(i).chunk_of(region.lo[i]);
+    for (std::size_t i = 0; i < position.size(); ++i)
+      position[i] = source_.spec().grid.axis(i).chunk_of(region.lo[i]);
     return position;
   }
 
@@ -121,7 +125,8 @@ class SourceChecker {
   }
 
  private:
-  void check_with_io(const Dims& chunk, const Region& region, const FetchCost& cost, const std::vector<std::byte>& want) {
+  void check_with_io(const Dims& chunk, const Region& region, const FetchCost& cost,
+                     const std::vector<std::byte>& want) {
     const ArraySpec& spec = source_.spec();
     GuardedBytes room(cost.encoded_bytes, random_());
     const Fetched fetched = source_.fetch(chunk, region, room.span(), FetchMode::wait, {});
@@ -139,7 +144,8 @@ class SourceChecker {
         compare(filled, want, "the fill value of a missing chunk", region);
         return;
       }
-      case Fetched::State::filled: break;
+      case Fetched::State::filled:
+        break;
     }
     if (fetched.encoded_bytes > cost.encoded_bytes)
       refuse("cost() is no upper bound; expected at most " + std::to_string(cost.encoded_bytes) +
@@ -169,9 +175,10 @@ class SourceChecker {
     compare(bytes_of(there), want, "decode in place", region);
   }
 
-  void decode_everyway(const Dims& chunk, const Region& region, const FetchCost& cost, const std::vector<std::byte>& encoded,
-                       const std::vector<std::byte>& want) {
-    if (cost.in_place && !source_.spec().does_io) refuse("in place without I/O; expected encoded bytes to mend", region);
+  void decode_everyway(const Dims& chunk, const Region& region, const FetchCost& cost,
+                       const std::vector<std::byte>& encoded, const std::vector<std::byte>& want) {
+    if (cost.in_place && !source_.spec().does_io)
+      refuse("in place without I/O; expected encoded bytes to mend", region);
     const std::vector<std::byte> before = encoded;
     {
       GuardedBytes out(want.size(), random_()), scratch(cost.scratch_bytes, random_());
@@ -186,7 +193,9 @@ class SourceChecker {
     GuardedBytes scratch(cost.scratch_bytes, random_());
     source_.decode(chunk, region, encoded, wild.view(), scratch.span());
     if (!wild.gaps_are_intact())
-      refuse("decode writes between or beside the elements of a view with strides " + to_string(wild.view().strides), region);
+      refuse("decode writes between or beside the elements of a view with strides " +
+                 to_string(wild.view().strides),
+             region);
     check_guards(scratch, "decode", "scratch", region);
     compare(bytes_of(wild.view()), want, "decode into strides " + to_string(wild.view().strides), region);
     if (encoded != before) refuse("decode changes the encoded bytes; expected them constant", region);
@@ -225,19 +234,23 @@ class SourceChecker {
   }
 
   /// Damaged bytes may give an error or wrong values, but nothing is written outside.
-  void check_damaged(const Dims& chunk, const Region& region, const FetchCost& cost, const std::vector<std::byte>& encoded) {
+  void check_damaged(const Dims& chunk, const Region& region, const FetchCost& cost,
+                     const std::vector<std::byte>& encoded) {
     if (encoded.empty()) return;
     for (int i = 0; i < 4; ++i) {
       std::vector<std::byte> damaged = encoded;
       if (i % 2 == 0)
-        damaged.resize(static_cast<std::size_t>(random_in(random_, 0, static_cast<Index>(encoded.size()) - 1)));
+        damaged.resize(
+            static_cast<std::size_t>(random_in(random_, 0, static_cast<Index>(encoded.size()) - 1)));
       for (std::size_t hits = 0; i > 0 && !damaged.empty() && hits < 1 + damaged.size() / 64; ++hits)
         damaged[static_cast<std::size_t>(random_in(random_, 0, static_cast<Index>(damaged.size()) - 1))] =
             static_cast<std::byte>(random_());
       const std::vector<std::byte> exact(damaged.begin(), damaged.end());
-      GuardedBytes out(static_cast<std::size_t>(region.size()) * item_bytes_, random_()), scratch(cost.scratch_bytes, random_());
+      GuardedBytes out(static_cast<std::size_t>(region.size()) * item_bytes_, random_()),
+          scratch(cost.scratch_bytes, random_());
       try {
-        source_.decode(chunk, region, exact, BufferView::c_order(out.data(), region.shape(), item_bytes_), scratch.span());
+        source_.decode(chunk, region, exact, BufferView::c_order(out.data(), region.shape(), item_bytes_),
+                       scratch.span());
       } catch (const Error&) {
         // What damaged bytes should give.
       }
@@ -248,7 +261,8 @@ class SourceChecker {
 
   void check_lending(const Region& region, const std::vector<std::byte>& want) {
     const BufferView lent = source_.lend(region);
-    if (lent.shape != region.shape() || lent.item_bytes != item_bytes_ || lent.strides.size() != region.rank())
+    if (lent.shape != region.shape() || lent.item_bytes != item_bytes_ ||
+        lent.strides.size() != region.rank())
       refuse("lend gives another shape or item size; expected " + to_string(region.shape()) + " of " +
                  std::to_string(item_bytes_) + " bytes, got " + to_string(lent.shape) + " of " +
                  std::to_string(lent.item_bytes),
@@ -258,7 +272,8 @@ class SourceChecker {
     compare(bytes_of(source_.lend(region)), want, "lend after release", region);
   }
 
-  void check_guards(const GuardedBytes& memory, const char* who, const char* what, const Region& region) const {
+  void check_guards(const GuardedBytes& memory, const char* who, const char* what,
+                    const Region& region) const {
     if (!memory.is_intact()) refuse(std::string(who) + " writes outside of " + what, region);
   }
 
@@ -271,7 +286,8 @@ class SourceChecker {
     const auto hex = [&](const std::vector<std::byte>& bytes) {
       static constexpr char digits[] = "0123456789abcdef";
       std::string text;
-      for (std::size_t i = at / item_bytes_ * item_bytes_; text.size() < 2 * std::min<std::size_t>(item_bytes_, 16); ++i)
+      for (std::size_t i = at / item_bytes_ * item_bytes_;
+           text.size() < 2 * std::min<std::size_t>(item_bytes_, 16); ++i)
         text += {digits[static_cast<unsigned>(bytes[i]) >> 4], digits[static_cast<unsigned>(bytes[i]) & 15]};
       return text;
     };
@@ -281,7 +297,9 @@ class SourceChecker {
       index[i] = region.lo[i] + element % extent;
       element /= extent;
     }
-    refuse("wrong value by " + how + " at " + to_string(index) + "; expected bytes " + hex(want) + ", got " + hex(got), region);
+    refuse("wrong value by " + how + " at " + to_string(index) + "; expected bytes " + hex(want) + ", got " +
+               hex(got),
+           region);
   }
 
   const AnyChunkSource& source_;
@@ -321,22 +339,24 @@ inline void check_source(const std::function<AnyChunkSource()>& make_source, con
   checker.check_same_spec(before);
 }
 
-inline void check_source(const std::function<AnyChunkSource()>& make_source, std::span<const std::byte> expected_c_order,
-                         const SourceCheckOptions& options) {
+inline void check_source(const std::function<AnyChunkSource()>& make_source,
+                         std::span<const std::byte> expected_c_order, const SourceCheckOptions& options) {
   const AnyChunkSource source = make_source();
   const Shape shape = source.spec().shape();
   const std::size_t item_bytes = source.spec().dtype.item_bytes();
   const std::size_t array_bytes = static_cast<std::size_t>(size_of(shape)) * item_bytes;
   if (expected_c_order.size() != array_bytes)
-    violated("source " + source.identity(), "the array has another size; expected " +
-                                                std::to_string(expected_c_order.size()) + " bytes, got " +
-                                                std::to_string(array_bytes) + " as shape " + to_string(shape));
+    violated("source " + source.identity(),
+             "the array has another size; expected " + std::to_string(expected_c_order.size()) +
+                 " bytes, got " + std::to_string(array_bytes) + " as shape " + to_string(shape));
   // Only read from.
   const BufferView whole =
       BufferView::c_order(const_cast<std::byte*>(expected_c_order.data()), shape, item_bytes);
   check_source(
       make_source,
-      [&](const Region& region, const BufferView& out) { copy_elements(whole.part(Region::of(shape), region), out); },
+      [&](const Region& region, const BufferView& out) {
+        copy_elements(whole.part(Region::of(shape), region), out);
+      },
       options);
 }
 

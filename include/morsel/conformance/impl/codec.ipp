@@ -12,9 +12,15 @@ class CodecChecker {
  public:
   CodecChecker(const AnyCodec& codec, const DType& dtype, const std::vector<std::byte>& sample,
                const CodecCheckOptions& options, std::uint64_t seed)
-      : sample_(sample), options_(options), random_(seed), name_(codec.name()), codec_(prepare(codec, dtype, sample.size())) {
+      : sample_(sample),
+        options_(options),
+        random_(seed),
+        name_(codec.name()),
+        codec_(prepare(codec, dtype, sample.size())) {
     if (name_.empty()) violated("codec", "name() is empty; expected the name that the format gives it");
-    if (codec_.name() != name_) refuse("prepare() changes the name; expected '" + name_ + "', got '" + std::string(codec_.name()) + "'");
+    if (codec_.name() != name_)
+      refuse("prepare() changes the name; expected '" + name_ + "', got '" + std::string(codec_.name()) +
+             "'");
   }
 
   [[noreturn]] void refuse(const std::string& law) const {
@@ -30,7 +36,8 @@ class CodecChecker {
     const std::size_t n = codec_.encode(in, room.span(), scratch.span());
     check_guards(room, scratch, "encode");
     if (n > most)
-      refuse("encode writes more than max_encoded_bytes(); expected at most " + std::to_string(most) + ", got " + std::to_string(n));
+      refuse("encode writes more than max_encoded_bytes(); expected at most " + std::to_string(most) +
+             ", got " + std::to_string(n));
     if (in != sample_) refuse("encode changes its input; expected it constant");
     return {room.data(), room.data() + n};
   }
@@ -48,7 +55,8 @@ class CodecChecker {
     }
     check_guards(room, scratch, "decode");
     if (n > room_bytes)
-      refuse("decode says that it wrote more than the room; expected at most " + std::to_string(room_bytes) + ", got " + std::to_string(n));
+      refuse("decode says that it wrote more than the room; expected at most " + std::to_string(room_bytes) +
+             ", got " + std::to_string(n));
     if (in != encoded) refuse("decode changes its input; expected it constant");
     return {room.data(), room.data() + n};
   }
@@ -59,7 +67,8 @@ class CodecChecker {
       if (!is_right(got)) refuse_value("decode gives another value", got);
     }
     const std::vector<std::byte> roomy = decode_or_nothing(encoded, sample_.size() + 64);
-    if (!roomy.empty() && !is_right(roomy)) refuse_value("decode into too much room gives another value", roomy);
+    if (!roomy.empty() && !is_right(roomy))
+      refuse_value("decode into too much room gives another value", roomy);
   }
 
   void check_encode() {
@@ -68,11 +77,12 @@ class CodecChecker {
     check_decode(first);
   }
 
-  /// What is cut short or damaged gives corrupt_data, or a value; it writes nothing outside, and what is cut short is
-  /// never taken for a whole chunk with other bytes.
+  /// What is cut short or damaged gives corrupt_data, or a value; it writes nothing outside, and what is cut
+  /// short is never taken for a whole chunk with other bytes.
   void check_damage(const std::vector<std::byte>& encoded) {
     // Too little room is an error or fewer bytes, never a write beyond it.
-    for (const std::size_t room_bytes : {sample_.size() / 2, sample_.size() - std::min<std::size_t>(sample_.size(), 1), std::size_t{0}})
+    for (const std::size_t room_bytes :
+         {sample_.size() / 2, sample_.size() - std::min<std::size_t>(sample_.size(), 1), std::size_t{0}})
       decode_or_nothing(encoded, room_bytes);
     for (int i = 0; i < options_.damages && !encoded.empty(); ++i) {
       const auto n = static_cast<Index>(encoded.size());
@@ -107,9 +117,12 @@ class CodecChecker {
   }
 
   [[noreturn]] void refuse_value(const std::string& what, const std::vector<std::byte>& got) const {
-    const auto at = std::mismatch(got.begin(), got.begin() + static_cast<std::ptrdiff_t>(std::min(got.size(), sample_.size())), sample_.begin());
-    refuse(what + "; expected " + std::to_string(sample_.size()) + " bytes, got " + std::to_string(got.size()) +
-           ", first difference at byte " + std::to_string(at.first - got.begin()));
+    const auto at = std::mismatch(
+        got.begin(), got.begin() + static_cast<std::ptrdiff_t>(std::min(got.size(), sample_.size())),
+        sample_.begin());
+    refuse(what + "; expected " + std::to_string(sample_.size()) + " bytes, got " +
+           std::to_string(got.size()) + ", first difference at byte " +
+           std::to_string(at.first - got.begin()));
   }
 
   std::vector<std::byte> decode_or_nothing(const std::vector<std::byte>& encoded, std::size_t room_bytes) {
@@ -118,17 +131,22 @@ class CodecChecker {
     } catch (const Error& e) {
       if (e.code() == Errc::internal_error) throw;
       if (e.code() != Errc::corrupt_data)
-        refuse(std::string("damaged bytes give another error; expected corrupt_data, got ") + std::string(name_of(e.code())) + ": " + e.what());
+        refuse(std::string("damaged bytes give another error; expected corrupt_data, got ") +
+               std::string(name_of(e.code())) + ": " + e.what());
       return {};
     }
   }
 
-  /// Some bytes changed: single bits, random bytes, runs of 0xff and 0x00 such as lengths gone wild, parts repeated.
+  /// Some bytes changed: single bits, random bytes, runs of 0xff and 0x00 such as lengths gone wild, parts
+  /// repeated.
   std::vector<std::byte> damaged(const std::vector<std::byte>& encoded, int kind) {
     std::vector<std::byte> bytes = encoded;
     const auto n = static_cast<Index>(bytes.size());
     // Headers, where lengths stand, are hit more often than their share.
-    const auto at = [&] { return static_cast<std::size_t>(random_in(random_, 0, random_in(random_, 0, 1) ? std::min<Index>(n, 32) - 1 : n - 1)); };
+    const auto at = [&] {
+      return static_cast<std::size_t>(
+          random_in(random_, 0, random_in(random_, 0, 1) ? std::min<Index>(n, 32) - 1 : n - 1));
+    };
     switch (kind % 4) {
       case 0: {
         std::byte& hit = bytes[at()];
@@ -139,14 +157,19 @@ class CodecChecker {
         for (int hits = 0; hits < 4; ++hits) bytes[at()] = static_cast<std::byte>(random_());
         break;
       case 2: {
-        const std::size_t from = at(), to = std::min(bytes.size(), from + static_cast<std::size_t>(random_in(random_, 1, 8)));
-        std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(from), bytes.begin() + static_cast<std::ptrdiff_t>(to),
+        const std::size_t from = at(),
+                          to = std::min(bytes.size(),
+                                        from + static_cast<std::size_t>(random_in(random_, 1, 8)));
+        std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(from),
+                  bytes.begin() + static_cast<std::ptrdiff_t>(to),
                   random_in(random_, 0, 1) ? std::byte{0xff} : std::byte{0});
         break;
       }
       default: {
-        const std::size_t from = at(), count = std::min(bytes.size() - from, static_cast<std::size_t>(random_in(random_, 1, 100)));
-        const std::vector<std::byte> part(bytes.begin() + static_cast<std::ptrdiff_t>(from), bytes.begin() + static_cast<std::ptrdiff_t>(from + count));
+        const std::size_t from = at(), count = std::min(bytes.size() - from,
+                                                        static_cast<std::size_t>(random_in(random_, 1, 100)));
+        const std::vector<std::byte> part(bytes.begin() + static_cast<std::ptrdiff_t>(from),
+                                          bytes.begin() + static_cast<std::ptrdiff_t>(from + count));
         bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at()), part.begin(), part.end());
       }
     }
@@ -165,7 +188,8 @@ class CodecChecker {
   AnyCodec codec_;
 };
 
-inline void check_codec(const AnyCodec& codec, const DType& dtype, const CodecSamples& samples, const CodecCheckOptions& options) {
+inline void check_codec(const AnyCodec& codec, const DType& dtype, const CodecSamples& samples,
+                        const CodecCheckOptions& options) {
   for (std::size_t i = 0; i < samples.size(); ++i) {
     CodecChecker checker(codec, dtype, samples[i], options, options.seed + i);
     checker.check_encode();
@@ -173,13 +197,16 @@ inline void check_codec(const AnyCodec& codec, const DType& dtype, const CodecSa
   }
   in_threads(options.threads, [&](int thread) {
     for (std::size_t i = 0; i < samples.size(); ++i)
-      CodecChecker(codec, dtype, samples[i], options, options.seed + i + 1000u * static_cast<unsigned>(thread)).check_encode();
+      CodecChecker(codec, dtype, samples[i], options,
+                   options.seed + i + 1000u * static_cast<unsigned>(thread))
+          .check_encode();
   });
 }
 
-inline void check_codec_decodes(const AnyCodec& codec, const DType& dtype, const CodecSamples& encoded, const CodecSamples& samples,
-                                const CodecCheckOptions& options) {
-  if (encoded.size() != samples.size()) violated("codec " + std::string(codec.name()), "as many samples as encoded ones are needed");
+inline void check_codec_decodes(const AnyCodec& codec, const DType& dtype, const CodecSamples& encoded,
+                                const CodecSamples& samples, const CodecCheckOptions& options) {
+  if (encoded.size() != samples.size())
+    violated("codec " + std::string(codec.name()), "as many samples as encoded ones are needed");
   for (std::size_t i = 0; i < samples.size(); ++i) {
     CodecChecker checker(codec, dtype, samples[i], options, options.seed + i);
     checker.check_decode(encoded[i]);
@@ -187,19 +214,24 @@ inline void check_codec_decodes(const AnyCodec& codec, const DType& dtype, const
   }
   in_threads(options.threads, [&](int thread) {
     for (std::size_t i = 0; i < samples.size(); ++i)
-      CodecChecker(codec, dtype, samples[i], options, options.seed + i + 1000u * static_cast<unsigned>(thread)).check_decode(encoded[i]);
+      CodecChecker(codec, dtype, samples[i], options,
+                   options.seed + i + 1000u * static_cast<unsigned>(thread))
+          .check_decode(encoded[i]);
   });
 }
 
 inline CodecSamples codec_samples(std::size_t item_bytes, std::uint64_t seed) {
   Random random(seed);
   CodecSamples samples;
-  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{257}, std::size_t{4096}}) {
+  for (const std::size_t count :
+       {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{257}, std::size_t{4096}}) {
     const std::size_t bytes = count * item_bytes;
-    std::vector<std::byte> zero(bytes), constant(bytes, std::byte{0x5a}), counting(bytes), noise(bytes), repeated(bytes);
+    std::vector<std::byte> zero(bytes), constant(bytes, std::byte{0x5a}), counting(bytes), noise(bytes),
+        repeated(bytes);
     for (std::size_t i = 0; i < bytes; ++i) {
-      counting[i] = i % item_bytes == 0 ? static_cast<std::byte>(i / item_bytes)
-                    : i % item_bytes == 1 ? static_cast<std::byte>(i / item_bytes >> 8) : std::byte{0};
+      counting[i] = i % item_bytes == 0   ? static_cast<std::byte>(i / item_bytes)
+                    : i % item_bytes == 1 ? static_cast<std::byte>(i / item_bytes >> 8)
+                                          : std::byte{0};
       noise[i] = static_cast<std::byte>(random());
       repeated[i] = i < 37 ? noise[i] : repeated[i - 37];
     }

@@ -1,4 +1,5 @@
-// What the suites share: memory that notices writes beside it, views with wild strides, random boxes, threads.
+// What the suites share: memory that notices writes beside it, views with wild strides, random boxes,
+// threads.
 #pragma once
 
 #include <cstddef>
@@ -58,7 +59,8 @@ class GuardedBytes {
   std::byte* data_ = nullptr;
 };
 
-/// Room for an array whose axes lie in memory in any order, backwards or forwards, with gaps between elements.
+/// Room for an array whose axes lie in memory in any order, backwards or forwards, with gaps between
+/// elements.
 class WildBuffer {
  public:
   WildBuffer(const Shape& shape, std::size_t item_bytes, Random& random) {

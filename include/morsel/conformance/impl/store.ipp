@@ -41,14 +41,15 @@ class StoreChecker {
     if (!room.is_intact()) refuse("get of '" + key + "' writes outside of the room");
     if (!request.found) return std::nullopt;
     if (request.filled_bytes > room_bytes)
-      refuse("get of '" + key + "' says that it filled more than the room; expected at most " + std::to_string(room_bytes) +
-             ", got " + std::to_string(request.filled_bytes));
+      refuse("get of '" + key + "' says that it filled more than the room; expected at most " +
+             std::to_string(room_bytes) + ", got " + std::to_string(request.filled_bytes));
     return std::vector<std::byte>(room.data(), room.data() + request.filled_bytes);
   }
 
   void check_value(const std::string& key, const std::vector<std::byte>& value) {
     const auto n = static_cast<Index>(value.size());
-    if (store_.size(key) != std::optional<Index>(n)) refuse("size of '" + key + "' is wrong; expected " + std::to_string(n));
+    if (store_.size(key) != std::optional<Index>(n))
+      refuse("size of '" + key + "' is wrong; expected " + std::to_string(n));
     check_range(key, value, {0, -1}, value.size());
     check_range(key, value, {0, -1}, value.size() + 100);
     check_range(key, value, {0, n}, value.size());
@@ -65,7 +66,8 @@ class StoreChecker {
     const auto must_fail = [&](ByteRange range, std::size_t room_bytes, const char* what) {
       const std::optional<Errc> code = error_of([&] { get(key, range, room_bytes); });
       if (code != Errc::corrupt_data)
-        refuse(std::string("get of '") + key + "' with " + what + " does not fail; expected corrupt_data, got " +
+        refuse(std::string("get of '") + key + "' with " + what +
+               " does not fail; expected corrupt_data, got " +
                (code ? std::string(name_of(*code)) : "no error"));
     };
     if (n > 0) must_fail({0, -1}, value.size() - 1, "too little room");
@@ -77,7 +79,8 @@ class StoreChecker {
   void check_missing(const std::string& key) {
     if (store_.size(key)) refuse("size of the missing key '" + key + "' is a number; expected nothing");
     if (get(key, {}, 16)) refuse("get of the missing key '" + key + "' finds it; expected not found");
-    if (get(key, {-4, 4}, 16)) refuse("get of a range of the missing key '" + key + "' finds it; expected not found");
+    if (get(key, {-4, 4}, 16))
+      refuse("get of a range of the missing key '" + key + "' finds it; expected not found");
   }
 
   /// Many ranges of many keys in one call.
@@ -100,7 +103,8 @@ class StoreChecker {
     std::vector<std::unique_ptr<GuardedBytes>> rooms;
     std::vector<GetRequest> requests(wanted.size());
     for (std::size_t i = 0; i < wanted.size(); ++i) {
-      rooms.push_back(std::make_unique<GuardedBytes>(static_cast<std::size_t>(std::max<Index>(wanted[i].length, 0)), random_()));
+      rooms.push_back(std::make_unique<GuardedBytes>(
+          static_cast<std::size_t>(std::max<Index>(wanted[i].length, 0)), random_()));
       requests[i].key = wanted[i].key;
       requests[i].range = {wanted[i].offset, wanted[i].length};
       requests[i].room = rooms[i]->span();
@@ -133,7 +137,8 @@ class StoreChecker {
         const std::size_t slash = key.find('/', start.size());
         want.insert(slash == std::string::npos ? key : key.substr(0, slash + 1));
       }
-      for (const std::string& prefix : directory.empty() ? std::vector<std::string>{""} : std::vector<std::string>{directory, start})
+      for (const std::string& prefix :
+           directory.empty() ? std::vector<std::string>{""} : std::vector<std::string>{directory, start})
         compare_list(prefix, {want.begin(), want.end()});
     }
     compare_list("no/such/directory", {});
@@ -141,7 +146,8 @@ class StoreChecker {
 
   void check_bad_keys(bool writes) {
     using namespace std::string_literals;
-    for (const std::string& key : {""s, "/"s, "/absolute"s, "a//b"s, "a/"s, "."s, ".."s, "../out"s, "a/../b"s, "a/./b"s, "a\0b"s}) {
+    for (const std::string& key :
+         {""s, "/"s, "/absolute"s, "a//b"s, "a/"s, "."s, ".."s, "../out"s, "a/../b"s, "a/./b"s, "a\0b"s}) {
       const auto must_refuse = [&](const char* call, const std::function<void()>& f) {
         const std::optional<Errc> code = error_of(f);
         if (code != Errc::invalid_argument)
@@ -157,16 +163,18 @@ class StoreChecker {
   }
 
  private:
-  void check_range(const std::string& key, const std::vector<std::byte>& value, ByteRange range, std::size_t room_bytes) {
+  void check_range(const std::string& key, const std::vector<std::byte>& value, ByteRange range,
+                   std::size_t room_bytes) {
     const auto n = static_cast<Index>(value.size());
     const Index begin = range.offset < 0 ? n + range.offset : range.offset;
     const Index length = range.length < 0 ? n - begin : range.length;
     const std::optional<std::vector<std::byte>> got = get(key, range, room_bytes);
-    const std::string where =
-        "get of '" + key + "', offset " + std::to_string(range.offset) + ", length " + std::to_string(range.length);
+    const std::string where = "get of '" + key + "', offset " + std::to_string(range.offset) + ", length " +
+                              std::to_string(range.length);
     if (!got) refuse(where + ": not found; expected a value");
     if (got->size() != static_cast<std::size_t>(length))
-      refuse(where + ": wrong number of bytes; expected " + std::to_string(length) + ", got " + std::to_string(got->size()));
+      refuse(where + ": wrong number of bytes; expected " + std::to_string(length) + ", got " +
+             std::to_string(got->size()));
     if (!std::equal(got->begin(), got->end(), value.begin() + begin)) refuse(where + ": wrong bytes");
   }
 
@@ -186,7 +194,8 @@ class StoreChecker {
   Random random_;
 };
 
-inline void check_store_reads(const AnyStore& store, const StoredValues& values, const StoreCheckOptions& options) {
+inline void check_store_reads(const AnyStore& store, const StoredValues& values,
+                              const StoreCheckOptions& options) {
   StoreChecker checker(store, options.seed);
   const std::string identity = store.identity();
   if (identity.empty()) checker.refuse("identity() is empty; expected a text that says which store");
@@ -195,7 +204,8 @@ inline void check_store_reads(const AnyStore& store, const StoredValues& values,
   checker.check_missing("no/such/key");
   for (const auto& [key, value] : values) {
     const std::size_t slash = key.find('/');
-    if (slash != std::string::npos && values.count(key.substr(0, slash)) == 0) checker.check_missing(key.substr(0, slash));
+    if (slash != std::string::npos && values.count(key.substr(0, slash)) == 0)
+      checker.check_missing(key.substr(0, slash));
   }
   checker.check_batch(values);
   checker.check_lists(values);
@@ -209,11 +219,12 @@ inline void check_store_reads(const AnyStore& store, const StoredValues& values,
   if (store.identity() != identity) checker.refuse("identity() is not constant; expected '" + identity + "'");
 }
 
-/// One key is replaced again and again by values of many lengths, each of one repeated byte: a reader sees one of them
-/// whole, or with too little room an error.
+/// One key is replaced again and again by values of many lengths, each of one repeated byte: a reader sees
+/// one of them whole, or with too little room an error.
 inline void check_replacement(const AnyStore& store, const StoreCheckOptions& options) {
   const auto value_of = [](int version) {
-    return std::vector<std::byte>(static_cast<std::size_t>(1 + version * 7919 % 70000), static_cast<std::byte>(version));
+    return std::vector<std::byte>(static_cast<std::size_t>(1 + version * 7919 % 70000),
+                                  static_cast<std::byte>(version));
   };
   store.put("replaced/value", value_of(0));
   std::atomic<bool> done{false};
@@ -223,17 +234,21 @@ inline void check_replacement(const AnyStore& store, const StoreCheckOptions& op
         std::atomic<bool>& done;
         ~Finish() { done = true; }
       } finish{done};
-      for (int version = 1; version <= options.replacements; ++version) store.put("replaced/value", value_of(version));
+      for (int version = 1; version <= options.replacements; ++version)
+        store.put("replaced/value", value_of(version));
       return;
     }
     StoreChecker reader(store, options.seed + static_cast<unsigned>(thread));
     do {
       const std::optional<std::vector<std::byte>> got = reader.get("replaced/value", {}, 80000);
-      if (!got) reader.refuse("a key that is being replaced is missing for a moment; expected the old or the new value");
+      if (!got)
+        reader.refuse(
+            "a key that is being replaced is missing for a moment; expected the old or the new value");
       bool is_whole = false;
       for (int version = 0; version <= options.replacements && !got->empty(); ++version)
         is_whole |= static_cast<std::byte>(version) == got->front() && *got == value_of(version);
-      if (!is_whole) reader.refuse("a reader sees a value that was never put; expected the old or the new value, whole");
+      if (!is_whole)
+        reader.refuse("a reader sees a value that was never put; expected the old or the new value, whole");
     } while (!done);
   });
   StoreChecker checker(store, options.seed);
@@ -250,9 +265,21 @@ inline void check_store(const std::function<AnyStore()>& make_store, const Store
   checker.check_lists({});
   Random random(options.seed);
   StoredValues values;
-  const std::string keys[] = {"zarr.json",     "a/.zarray",    "a/0.0",       "a/0.1",         "a/c/0/0",
-                              "a/c/0/1",       "a/c/10/3",     "b",           "b.c/d",         "with space/and?#*[:=]",
-                              "uni/\xc3\xa4\xe2\x82\xac", "c/...",        "c/..hidden",  "c/-n",          "c/%2e%2e",
+  const std::string keys[] = {"zarr.json",
+                              "a/.zarray",
+                              "a/0.0",
+                              "a/0.1",
+                              "a/c/0/0",
+                              "a/c/0/1",
+                              "a/c/10/3",
+                              "b",
+                              "b.c/d",
+                              "with space/and?#*[:=]",
+                              "uni/\xc3\xa4\xe2\x82\xac",
+                              "c/...",
+                              "c/..hidden",
+                              "c/-n",
+                              "c/%2e%2e",
                               "deep/er/and/deep/er/still"};
   int number = 0;
   for (const std::string& key : keys) {
@@ -283,7 +310,8 @@ inline void check_store(const std::function<AnyStore()>& make_store, const Store
   in_threads(options.threads, [&](int thread) {
     StoreChecker own(store, options.seed + static_cast<unsigned>(thread));
     for (int i = 0; i < 20; ++i) {
-      const std::string key = "threads/" + std::to_string(i % 5) + "/" + std::to_string(thread) + "." + std::to_string(i);
+      const std::string key =
+          "threads/" + std::to_string(i % 5) + "/" + std::to_string(thread) + "." + std::to_string(i);
       const std::vector<std::byte> value(static_cast<std::size_t>(i * 37), static_cast<std::byte>(thread));
       store.put(key, value);
       own.check_value(key, value);
@@ -296,7 +324,8 @@ inline void check_store(const std::function<AnyStore()>& make_store, const Store
   GetRequest request;
   request.key = "zarr.json";
   request.room = room;
-  const std::optional<Errc> code = error_of([&] { store.get(std::span<GetRequest>(&request, 1), stop.get_token()); });
+  const std::optional<Errc> code =
+      error_of([&] { store.get(std::span<GetRequest>(&request, 1), stop.get_token()); });
   if (code && *code != Errc::cancelled)
     checker.refuse("a stopped get fails; expected cancelled or success, got " + std::string(name_of(*code)));
 }
