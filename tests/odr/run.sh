@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Links programs of two units that each include every header: both header-only (a body that lacks MORSEL_INLINE is a
-# duplicate symbol), and one header-only with one compiled (the modes must not be mixed up by the linker).
+# duplicate symbol), both compiled, and one of each (the modes must not be mixed up by the linker).
 # usage: run.sh BUILD_DIR    its library is built; CXX is the compiler
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,11 +19,16 @@ flags="-std=c++20 -O0 -I$root/include -I$work"
 "$cxx" $flags -DMORSEL_HEADER_ONLY -c "$here/first.cpp" -o "$work/first_header_only.o" &
 first=$!
 "$cxx" $flags -DMORSEL_HEADER_ONLY -c "$here/second.cpp" -o "$work/second_header_only.o"
-"$cxx" $flags -c "$here/first.cpp" -o "$work/first_compiled.o"
+wait "$first"
+"$cxx" $flags -c "$here/first.cpp" -o "$work/first_compiled.o" &
+first=$!
+"$cxx" $flags -c "$here/second.cpp" -o "$work/second_compiled.o"
 wait "$first"
 
 "$cxx" "$work/first_header_only.o" "$work/second_header_only.o" -o "$work/header_only" -lsleef -pthread
 "$work/header_only"
+"$cxx" "$work/first_compiled.o" "$work/second_compiled.o" -o "$work/compiled" $(pkg-config --libs morsel)
+"$work/compiled"
 "$cxx" "$work/first_compiled.o" "$work/second_header_only.o" -o "$work/mixed" $(pkg-config --libs morsel)
 "$work/mixed"
 nm -C "$work/mixed" | grep -q 'morsel::v0::' && nm -C "$work/mixed" | grep -q 'morsel::v0_header_only::'
@@ -33,4 +38,4 @@ if nm -C --defined-only "$work/second_header_only.o" | grep -E ' [TDBRbd] .*mors
   echo "odr: the symbols above are defined strongly, or have internal linkage, in a header-only unit"
   exit 1
 fi
-echo "odr: two header-only units, and a mixed program, link and run"
+echo "odr: two header-only units, two compiled ones, and one of each link and run"
