@@ -15,10 +15,12 @@ std::string_view name_of(SimdLevel level);
 /// The best level that this processor and this build have.
 SimdLevel best_simd_level();
 
-/// The level in force: the best one, or what MORSEL_SIMD (baseline | avx2 | avx512) asks for, if available. Read once.
+/// The level in force: the best one, or what MORSEL_SIMD (baseline | avx2 | avx512) asks for, if available.
+/// Read once.
 SimdLevel simd_level();
 
-/// Overrides the level for the whole process, for tests. **Requires**: level <= best_simd_level(), no run in progress.
+/// Overrides the level for the whole process, for tests. **Requires**: level <= best_simd_level(), no run in
+/// progress.
 void set_simd_level(SimdLevel level);
 
 }  // namespace morsel::inline MORSEL_ABI

@@ -1,4 +1,5 @@
-// The table of tile kernels that each instruction set fills: built-in types only, shared with the instruction-set files.
+// The table of tile kernels that each instruction set fills: built-in types only, shared with the
+// instruction-set files.
 #pragma once
 
 #include <morsel/kernel/op_list.hpp>
@@ -15,27 +16,27 @@ enum TileType : int { b1, i8, i16, i32, i64, u8, u16, u32, u64, f16, f32, f64, c
 
 // Pairs of operations that share their loads; each operation still rounds once.
 enum class Super : unsigned char {
-  multiply_add,        // a * b + c
-  multiply_subtract,   // a * b - c
-  subtract_multiplied, // a - b * c
-  multiply_both_add,   // a * b + c * d
-  add_multiply,        // (a + b) * c
-  subtract_multiply,   // (a - b) * c
-  subtract_divide,     // (a - b) / c
-  subtract_square,     // (a - b) * (a - b)
-  select_equal,        // a == b ? c : d
-  select_not_equal,    // a != b ? c : d
-  select_less,         // a < b ? c : d
-  select_less_equal,   // a <= b ? c : d
+  multiply_add,         // a * b + c
+  multiply_subtract,    // a * b - c
+  subtract_multiplied,  // a - b * c
+  multiply_both_add,    // a * b + c * d
+  add_multiply,         // (a + b) * c
+  subtract_multiply,    // (a - b) * c
+  subtract_divide,      // (a - b) / c
+  subtract_square,      // (a - b) * (a - b)
+  select_equal,         // a == b ? c : d
+  select_not_equal,     // a != b ? c : d
+  select_less,          // a < b ? c : d
+  select_less_equal,    // a <= b ? c : d
   count
 };
 inline constexpr int super_count = static_cast<int>(Super::count);
 
 struct TileTable {
-  TileFn op[op_count][tile_type_count];                // by the dtype of the first operand; where: of the second
-  TileFn compare_i64_u64[6], compare_u64_i64[6];       // equal .. greater_equal
-  TileFn cast[tile_type_count][tile_type_count];       // [from][to]
-  TileFn super[super_count][tile_type_count];          // null where the pair has no kernel
+  TileFn op[op_count][tile_type_count];           // by the dtype of the first operand; where: of the second
+  TileFn compare_i64_u64[6], compare_u64_i64[6];  // equal .. greater_equal
+  TileFn cast[tile_type_count][tile_type_count];  // [from][to]
+  TileFn super[super_count][tile_type_count];     // null where the pair has no kernel
   TileFn cast_scale_offset[tile_type_count][tile_type_count];  // to(a) * b + c
 };
 
