@@ -43,7 +43,15 @@ Edge map_elements(std::shared_ptr<const UserKernel> kernel, const std::vector<Ed
 /// Reduces `axes` (any order, negative from the end; empty list: none; use all_axes(rank) for all).
 /// **Fails**: out_of_range, invalid_argument (an axis twice; an empty set for min, max, argmin, argmax).
 Edge reduce(ReducerPtr reducer, const Edge& input, std::vector<Index> axes, bool keepdims);
-std::vector<Index> all_axes(std::size_t rank);
+/// Every axis; as a function object, so that it can also stand in a call: sum(a, all_axes, {.keepdims = true}).
+struct AllAxes {
+  std::vector<Index> operator()(std::size_t rank) const {
+    std::vector<Index> axes(rank);
+    for (std::size_t i = 0; i < rank; ++i) axes[i] = static_cast<Index>(i);
+    return axes;
+  }
+};
+inline constexpr AllAxes all_axes{};
 /// The histogram over [min, max] of the values themselves: two passes.
 Edge histogram_over_data_range(const Edge& input, Index bins);
 /// The reduction's value for each chunk: `reduction` must be an edge that reduce() gave.

@@ -64,20 +64,10 @@ MORSEL_INLINE std::complex<double> number_of(const Scalar& scalar) {
                             : static_cast<double>(scalar.integer);
 }
 
-/// The float nearest to `value` after a detour that keeps a later rounding to fewer bits correct: rounds to
-/// odd.
-MORSEL_INLINE float to_odd(double value) {
-  const float nearest = static_cast<float>(value);
-  if (static_cast<double>(nearest) == value || value != value) return nearest;
-  std::uint32_t bits = std::bit_cast<std::uint32_t>(nearest);
-  if (std::fabs(static_cast<double>(nearest)) > std::fabs(value)) --bits;
-  return std::bit_cast<float>(bits | 1u);
-}
-
 template <class T>
 bool store_real(T* out, double value) {
   if constexpr (std::is_same_v<T, float16>) {
-    *out = float16(to_odd(value));
+    *out = half_of(value);
     return std::isinf(static_cast<float>(*out)) == std::isinf(value);
   } else {
     *out = static_cast<T>(value);
@@ -557,12 +547,6 @@ MORSEL_INLINE const ReduceNode& reduction_of(const Edge& edge, const char* doing
 }
 
 }  // namespace detail
-
-MORSEL_INLINE std::vector<Index> all_axes(std::size_t rank) {
-  std::vector<Index> axes(rank);
-  for (std::size_t i = 0; i < rank; ++i) axes[i] = static_cast<Index>(i);
-  return axes;
-}
 
 MORSEL_INLINE Edge reduce(ReducerPtr reducer, const Edge& input, std::vector<Index> axes, bool keepdims) {
   const std::string name = reducer->name();

@@ -1,0 +1,21 @@
+// Names of the main types, for headers that only pass them on.
+#pragma once
+
+#include <morsel/base/config.hpp>
+
+namespace morsel::inline MORSEL_ABI {
+
+template <class T>
+class LazyArray;
+class AnyLazyArray;
+class AnyArray;
+class AnyChunkSource;
+class AnyChunkSink;
+class DType;
+class Grid;
+class Error;
+class Workspace;
+struct ComputeOptions;
+struct Explanation;
+
+}  // namespace morsel::inline MORSEL_ABI
