@@ -11,11 +11,11 @@
 
 using namespace morsel;
 using Catch::Matchers::Contains;
-using test::Bytes;
+using test::ByteVector;
 
 TEST_CASE("a file gives exactly the bytes asked for", "[file]") {
   test::TempDir dir;
-  const Bytes content = test::counted_bytes(300'000);
+  const ByteVector content = test::counted_bytes(300'000);
   const File file(test::write_file(dir / "a.bin", content));
   CHECK(file.size_bytes() == 300'000);
   for (const auto& [offset, count] : {std::pair<Index, std::size_t>{0, 0},
@@ -25,7 +25,7 @@ TEST_CASE("a file gives exactly the bytes asked for", "[file]") {
                                       {0, 300'000},
                                       {300'000, 0}}) {
     CAPTURE(offset, count);
-    Bytes room(count);
+    ByteVector room(count);
     CHECK(file.read(offset, room));
     CHECK(std::equal(room.begin(), room.end(), content.begin() + offset));
   }
@@ -33,7 +33,7 @@ TEST_CASE("a file gives exactly the bytes asked for", "[file]") {
 
 TEST_CASE("what cannot be opened is refused with the path and the reason", "[file]") {
   test::TempDir dir;
-  test::write_file(dir / "plain", Bytes(3));
+  test::write_file(dir / "plain", ByteVector(3));
   REQUIRE(mkfifo((dir / "pipe").c_str(), 0600) == 0);
   struct Case {
     std::string path;
@@ -57,9 +57,9 @@ TEST_CASE("what cannot be opened is refused with the path and the reason", "[fil
 
 TEST_CASE("a read beyond the end names offset, expected and got", "[file]") {
   test::TempDir dir;
-  const std::string path = test::write_file(dir / "a.bin", Bytes(100));
+  const std::string path = test::write_file(dir / "a.bin", ByteVector(100));
   const File file(path);
-  Bytes room(50);
+  ByteVector room(50);
   const auto [code, message] = test::error_of([&] { file.read(80, room); });
   CHECK(code == Errc::corrupt_data);
   CHECK(message ==
@@ -70,10 +70,10 @@ TEST_CASE("a read beyond the end names offset, expected and got", "[file]") {
 
 TEST_CASE("a file cut short since it was opened is an error that says so", "[file]") {
   test::TempDir dir;
-  const std::string path = test::write_file(dir / "a.bin", Bytes(100));
+  const std::string path = test::write_file(dir / "a.bin", ByteVector(100));
   const File file(path);
   REQUIRE(truncate(path.c_str(), 60) == 0);
-  Bytes room(50);
+  ByteVector room(50);
   const auto [code, message] = test::error_of([&] { file.read(40, room); });
   CHECK(code == Errc::source_changed);
   CHECK_THAT(message, Contains("size=100") && Contains("size=60") && Contains(file.path()));
@@ -81,7 +81,7 @@ TEST_CASE("a file cut short since it was opened is an error that says so", "[fil
 
 TEST_CASE("the version tells every change of a file, and later reads refuse", "[file]") {
   test::TempDir dir;
-  const std::string path = test::write_file(dir / "a.bin", Bytes(100));
+  const std::string path = test::write_file(dir / "a.bin", ByteVector(100));
   const auto change = GENERATE(0, 1, 2, 3);
   CAPTURE(change);
   const File file(path);
@@ -97,7 +97,7 @@ TEST_CASE("the version tells every change of a file, and later reads refuse", "[
       break;
     }
     case 2:  // the same size and time under another inode
-      test::write_file(dir / "b.bin", Bytes(100));
+      test::write_file(dir / "b.bin", ByteVector(100));
       std::filesystem::last_write_time(dir / "b.bin", std::filesystem::last_write_time(dir / "a.bin"));
       std::filesystem::rename(dir / "b.bin", dir / "a.bin");
       break;
@@ -106,7 +106,7 @@ TEST_CASE("the version tells every change of a file, and later reads refuse", "[
   }
   CHECK(file.version() != before);
   if (change == 3) return;  // the contents are still those that were opened
-  Bytes room(10);
+  ByteVector room(10);
   CHECK(test::error_of([&] { file.read(0, room); }).first == Errc::source_changed);
   const File again(path);
   CHECK(again.read(0, room));
@@ -115,17 +115,17 @@ TEST_CASE("the version tells every change of a file, and later reads refuse", "[
 
 TEST_CASE("a replaced file keeps giving the old contents until the change is seen", "[file]") {
   test::TempDir dir;
-  const std::string path = test::write_file(dir / "a.bin", Bytes(10, std::byte{1}));
+  const std::string path = test::write_file(dir / "a.bin", ByteVector(10, std::byte{1}));
   const File old(path);
-  test::write_file(dir / "b.bin", Bytes(20, std::byte{2}));
+  test::write_file(dir / "b.bin", ByteVector(20, std::byte{2}));
   std::filesystem::rename(dir / "b.bin", dir / "a.bin");
-  Bytes room(10);
+  ByteVector room(10);
   CHECK(old.read(0, room));
-  CHECK(room == Bytes(10, std::byte{1}));
+  CHECK(room == ByteVector(10, std::byte{1}));
   const File fresh(path);
   CHECK(fresh.size_bytes() == 20);
   CHECK(fresh.read(0, room));
-  CHECK(room == Bytes(10, std::byte{2}));
+  CHECK(room == ByteVector(10, std::byte{2}));
 }
 
 TEST_CASE("2000 open files stay below the limit of descriptors and all can be read", "[file]") {
@@ -144,7 +144,7 @@ TEST_CASE("2000 open files stay below the limit of descriptors and all can be re
   for (int pass = 0; pass < 2; ++pass)
     for (int k = 0; k < count; ++k) {
       const int i = (k * 7919) % count;  // an order without locality
-      Bytes room(8);
+      ByteVector room(8);
       files[static_cast<std::size_t>(i)].read(0, room);
       wrong += room != test::bytes_of(std::vector<int>{i, -i});
     }
@@ -157,14 +157,14 @@ TEST_CASE("2000 open files stay below the limit of descriptors and all can be re
 
 TEST_CASE("a descriptor that was closed and reopened notices another file in its place", "[file]") {
   test::TempDir dir;
-  const std::string path = test::write_file(dir / "first", Bytes(8));
+  const std::string path = test::write_file(dir / "first", ByteVector(8));
   const File first(path);
-  test::write_file(dir / "other", Bytes(9));
+  test::write_file(dir / "other", ByteVector(9));
   std::filesystem::rename(dir / "other", dir / "first");
   std::vector<File> others;  // push the first one out
   for (std::size_t i = 0; i < 3 * open_file_limit(); ++i)
-    others.emplace_back(test::write_file(dir / std::to_string(i), Bytes(1)));
-  Bytes room(8);
+    others.emplace_back(test::write_file(dir / std::to_string(i), ByteVector(1)));
+  ByteVector room(8);
   const auto [code, message] = test::error_of([&] { first.read(0, room); });
   CHECK(code == Errc::source_changed);
   CHECK_THAT(message, Contains("size=8") && Contains("size=9"));
@@ -172,7 +172,7 @@ TEST_CASE("a descriptor that was closed and reopened notices another file in its
 
 TEST_CASE("handles on one file share one descriptor, by any of its names", "[file]") {
   test::TempDir dir;
-  const std::string path = test::write_file(dir / "a.bin", Bytes(8));
+  const std::string path = test::write_file(dir / "a.bin", ByteVector(8));
   std::filesystem::create_symlink(dir / "a.bin", dir / "link");
   const std::size_t before = open_file_count();
   const File a(path), b((dir / "link").string()), c((dir / "." / "a.bin").string());
@@ -206,13 +206,13 @@ TEST_CASE("many threads read many files while descriptors come and go", "[file]"
 
 TEST_CASE("cached_only either gives the bytes or says that it would block", "[file]") {
   test::TempDir dir;
-  const Bytes content = test::counted_bytes(8 << 20);
+  const ByteVector content = test::counted_bytes(8 << 20);
   const std::string path = test::write_file(dir / "a.bin", content);
   const int fd = open(path.c_str(), O_RDONLY);
   REQUIRE(fd >= 0);
   REQUIRE(fsync(fd) == 0);
   const File file(path);
-  Bytes room(content.size());
+  ByteVector room(content.size());
   CHECK(file.read(0, room, FetchMode::wait));
   CHECK(file.read(0, room, FetchMode::cached_only));
   CHECK(room == content);
@@ -227,10 +227,10 @@ TEST_CASE("cached_only either gives the bytes or says that it would block", "[fi
 
 TEST_CASE("a read stops on request", "[file]") {
   test::TempDir dir;
-  const File file(test::write_file(dir / "a.bin", Bytes(100)));
+  const File file(test::write_file(dir / "a.bin", ByteVector(100)));
   std::stop_source stop;
   stop.request_stop();
-  Bytes room(10);
+  ByteVector room(10);
   CHECK(test::error_of([&] { file.read(0, room, FetchMode::wait, stop.get_token()); }).first ==
         Errc::cancelled);
 }
@@ -251,7 +251,7 @@ TEST_CASE("a canonical path is absolute and keeps the parts that do not exist", 
 
 TEST_CASE("a mapping shows the file and outlives the handle", "[file]") {
   test::TempDir dir;
-  const Bytes content = test::counted_bytes(10'000);
+  const ByteVector content = test::counted_bytes(10'000);
   std::shared_ptr<std::byte> mapping = File(test::write_file(dir / "a.bin", content)).map();
   REQUIRE(mapping);
   CHECK(std::equal(content.begin(), content.end(), mapping.get()));

@@ -11,15 +11,15 @@
 
 using namespace morsel;
 using Catch::Matchers::Contains;
-using test::Bytes;
+using test::ByteVector;
 
 namespace {
 
 constexpr bool host_is_big = std::endian::native == std::endian::big;
 
 /// Elements as a file with that byte order holds them: each unit of the number turned round where needed.
-Bytes stored(const Bytes& native, std::size_t unit_bytes, ByteOrder order) {
-  Bytes out = native;
+ByteVector stored(const ByteVector& native, std::size_t unit_bytes, ByteOrder order) {
+  ByteVector out = native;
   if (order != ByteOrder::native && (order == ByteOrder::big) != host_is_big)
     for (std::size_t i = 0; i < out.size(); i += unit_bytes)
       std::reverse(out.begin() + static_cast<std::ptrdiff_t>(i),
@@ -28,8 +28,8 @@ Bytes stored(const Bytes& native, std::size_t unit_bytes, ByteOrder order) {
 }
 
 /// The bytes of a box of a C-order array.
-Bytes box_of(const Bytes& array, const Shape& shape, const Region& box, std::size_t item_bytes) {
-  Bytes out;
+ByteVector box_of(const ByteVector& array, const Shape& shape, const Region& box, std::size_t item_bytes) {
+  ByteVector out;
   const Dims strides = c_strides(shape, static_cast<Index>(item_bytes));
   for_each_position(box, [&](const Dims& at) {
     Index offset = 0;
@@ -40,15 +40,15 @@ Bytes box_of(const Bytes& array, const Shape& shape, const Region& box, std::siz
 }
 
 /// Fetches with an exact room between guards, decodes in place, and gives the bytes.
-Bytes fetch_in_place(const AnyChunkSource& source, const Region& region, Fetched* fetched = nullptr,
-                     FetchMode mode = FetchMode::wait) {
+ByteVector fetch_in_place(const AnyChunkSource& source, const Region& region, Fetched* fetched = nullptr,
+                          FetchMode mode = FetchMode::wait) {
   Dims chunk(region.rank());
   for (std::size_t i = 0; i < chunk.size(); ++i) chunk[i] = source.spec().grid.axis(i).chunk_of(region.lo[i]);
   const FetchCost cost = source.cost(chunk, region);
   REQUIRE(cost.in_place);
   REQUIRE(cost.scratch_bytes == 0);
   constexpr std::size_t guard = 64;
-  Bytes memory(cost.encoded_bytes + 2 * guard, std::byte{0xa5});
+  ByteVector memory(cost.encoded_bytes + 2 * guard, std::byte{0xa5});
   const std::span<std::byte> room(memory.data() + guard, cost.encoded_bytes);
   const Fetched got = source.fetch(chunk, region, room, mode, {});
   if (fetched) *fetched = got;
@@ -60,7 +60,7 @@ Bytes fetch_in_place(const AnyChunkSource& source, const Region& region, Fetched
     REQUIRE(memory[i] == std::byte{0xa5});
     REQUIRE(memory[memory.size() - 1 - i] == std::byte{0xa5});
   }
-  return Bytes(room.begin(), room.end());
+  return ByteVector(room.begin(), room.end());
 }
 
 struct Range {
@@ -79,7 +79,7 @@ TEST_CASE("every numeric dtype reads in both byte orders, C and F, at any offset
   const Shape shape{3, 4, 5};
   for (int t = 0; t < numeric_type_count; ++t) {
     const DType dtype(static_cast<Type>(t));
-    Bytes native = test::counted_bytes(60 * dtype.item_bytes());
+    ByteVector native = test::counted_bytes(60 * dtype.item_bytes());
     if (is_bool(dtype.type()))
       for (std::byte& b : native) b &= std::byte{1};
     for (const ByteOrder byte_order : {ByteOrder::native, ByteOrder::little, ByteOrder::big})
@@ -88,8 +88,8 @@ TEST_CASE("every numeric dtype reads in both byte orders, C and F, at any offset
           for (const FileAccess access : {FileAccess::pread, FileAccess::map}) {
             CAPTURE(dtype.name(), static_cast<int>(byte_order), static_cast<int>(order), offset,
                     static_cast<int>(access));
-            Bytes content(static_cast<std::size_t>(offset), std::byte{0xee});
-            const Bytes elements = stored(native, dtype.swap_bytes(), byte_order);
+            ByteVector content(static_cast<std::size_t>(offset), std::byte{0xee});
+            const ByteVector elements = stored(native, dtype.swap_bytes(), byte_order);
             content.insert(content.end(), elements.begin(), elements.end());
             const std::string path = test::write_file(dir / "raw", content);
             const OpenedArray array = open_memmap(path, dtype,
@@ -99,7 +99,7 @@ TEST_CASE("every numeric dtype reads in both byte orders, C and F, at any offset
                                                    .order = order,
                                                    .access = access});
             REQUIRE(array.view.shape == shape);
-            Bytes expected = native;
+            ByteVector expected = native;
             if (order == ElementOrder::F) {
               expected.clear();
               for_each_position(Region::of(shape), [&](const Dims& at) {
@@ -122,7 +122,7 @@ TEST_CASE("any region of any stride pattern is what a slice of the whole gives",
   for (const Shape& shape : shapes)
     for (const DType& dtype :
          {DType(Type::uint8), DType(Type::int16), DType::carried("V3", 3), DType(Type::float64)}) {
-      const Bytes content =
+      const ByteVector content =
           test::counted_bytes(static_cast<std::size_t>(size_of(shape)) * dtype.item_bytes());
       const std::string path = test::write_file(dir / "raw", content);
       const OpenedArray array = open_memmap(path, dtype, {.shape = shape});
@@ -141,16 +141,16 @@ TEST_CASE("any region of any stride pattern is what a slice of the whole gives",
 
 TEST_CASE("decode also writes into memory of any strides", "[memmap]") {
   test::TempDir dir;
-  const Bytes content = test::counted_bytes(6 * 7 * 4);
+  const ByteVector content = test::counted_bytes(6 * 7 * 4);
   const OpenedArray array = open_memmap(test::write_file(dir / "raw", content), Type::int32,
                                         {.shape = {6, 7}, .byte_order = ByteOrder::big});
   const Region region = box({{1, 5}, {2, 7}});
-  Bytes encoded(80), out(4 * 5 * 4 * 3, std::byte{0x77});
+  ByteVector encoded(80), out(4 * 5 * 4 * 3, std::byte{0x77});
   REQUIRE(array.source.fetch({0, 0}, region, encoded, FetchMode::wait, {}).state == Fetched::State::filled);
   // Column-major, every third slot, from the end.
   const BufferView target{out.data() + out.size() - 12, 4, region.shape(), {-12, -48}};
   array.source.decode({0, 0}, region, encoded, target, {});
-  const Bytes expected = stored(box_of(content, {6, 7}, region, 4), 4, ByteOrder::big);
+  const ByteVector expected = stored(box_of(content, {6, 7}, region, 4), 4, ByteOrder::big);
   for (Index r = 0; r < 4; ++r)
     for (Index c = 0; c < 5; ++c) {
       const std::byte* element = target.data - 12 * r - 48 * c;
@@ -161,7 +161,7 @@ TEST_CASE("decode also writes into memory of any strides", "[memmap]") {
 
 TEST_CASE("a region costs its own bytes and few reads", "[memmap]") {
   test::TempDir dir;
-  const Bytes content = test::counted_bytes(2000 * 6000 * 2);
+  const ByteVector content = test::counted_bytes(2000 * 6000 * 2);
   const OpenedArray array =
       open_memmap(test::write_file(dir / "raw", content), Type::int16, {.shape = {2000, 6000}});
   struct Case {
@@ -198,7 +198,7 @@ TEST_CASE("bytes of bool become 0 and 1, in arrays and in records", "[memmap]") 
   const std::string path = test::write_file(
       dir / "raw", {std::byte{0}, std::byte{1}, std::byte{2}, std::byte{0xff}, std::byte{0}, std::byte{7}});
   const auto expect = [](std::initializer_list<int> values) {
-    Bytes bytes;
+    ByteVector bytes;
     for (const int v : values) bytes.push_back(static_cast<std::byte>(v));
     return bytes;
   };
@@ -211,7 +211,7 @@ TEST_CASE("bytes of bool become 0 and 1, in arrays and in records", "[memmap]") 
 
 TEST_CASE("carried types keep their bytes, swapped unit by unit where the file is big-endian", "[memmap]") {
   test::TempDir dir;
-  const Bytes content = test::counted_bytes(48);
+  const ByteVector content = test::counted_bytes(48);
   const std::string path = test::write_file(dir / "raw", content);
   struct Case {
     DType dtype;
@@ -237,10 +237,10 @@ TEST_CASE("records swap member by member", "[memmap]") {
                                       {"c", Type::complex64, 6, {2}},
                                       {"d", inner, 22, {3}}},
                                      36);
-  const Bytes content = test::counted_bytes(36 * 5);
+  const ByteVector content = test::counted_bytes(36 * 5);
   const OpenedArray array =
       open_memmap(test::write_file(dir / "raw", content), record, {.byte_order = ByteOrder::big});
-  Bytes expected = content;
+  ByteVector expected = content;
   if (!host_is_big)
     for (std::size_t i = 0; i < 5; ++i) {
       const auto turn = [&](std::size_t offset, std::size_t bytes) {
@@ -257,10 +257,10 @@ TEST_CASE("a member of records is an array of its own, by name or by offset", "[
   test::TempDir dir;
   const DType record = DType::record(
       {{"id", Type::uint16, 0, {}}, {"v", Type::float32, 4, {}}, {"image", Type::int16, 8, {2, 3}}}, 20);
-  const Bytes content = test::counted_bytes(16 + 20 * 600);
+  const ByteVector content = test::counted_bytes(16 + 20 * 600);
   const std::string path = test::write_file(dir / "raw", content);
   const auto member = [&](std::size_t offset, std::size_t bytes) {
-    Bytes out;
+    ByteVector out;
     for (std::size_t i = 0; i < 600; ++i) {
       const auto begin = content.begin() + static_cast<std::ptrdiff_t>(16 + 20 * i + offset);
       out.insert(out.end(), begin, begin + static_cast<std::ptrdiff_t>(bytes));
@@ -290,7 +290,7 @@ TEST_CASE("a member of records is an array of its own, by name or by offset", "[
       path, Type::int16,
       {.shape = {20, 30}, .offset = 16, .order = ElementOrder::F, .record = record, .field = "image"});
   CHECK(turned.view.shape == Shape{20, 30, 2, 3});
-  const Bytes all = test::array_bytes(turned), plain = member(8, 12);
+  const ByteVector all = test::array_bytes(turned), plain = member(8, 12);
   for (std::size_t i = 0; i < 20; ++i)
     for (std::size_t j = 0; j < 30; ++j)
       REQUIRE(std::equal(all.begin() + static_cast<std::ptrdiff_t>((i * 30 + j) * 12),
@@ -300,7 +300,7 @@ TEST_CASE("a member of records is an array of its own, by name or by offset", "[
 
 TEST_CASE("an extent of -1 is as many as the file holds", "[memmap]") {
   test::TempDir dir;
-  const std::string path = test::write_file(dir / "raw", Bytes(8 + 240));
+  const std::string path = test::write_file(dir / "raw", ByteVector(8 + 240));
   struct Case {
     Shape shape;
     Shape expected;
@@ -317,7 +317,7 @@ TEST_CASE("an extent of -1 is as many as the file holds", "[memmap]") {
 
 TEST_CASE("what does not fit the file is refused with path, expected and got", "[memmap]") {
   test::TempDir dir;
-  const std::string path = test::write_file(dir / "raw", Bytes(101));
+  const std::string path = test::write_file(dir / "raw", ByteVector(101));
   const DType record = DType::record({{"a", Type::int32, 0, {}}, {"b", Type::int16, 4, {}}}, 8);
   struct Case {
     MemmapOptions options;
@@ -386,17 +386,17 @@ TEST_CASE("what does not fit the file is refused with path, expected and got", "
 
 TEST_CASE("a mapped source lends what the file holds, where nothing must be mended", "[memmap]") {
   test::TempDir dir;
-  const Bytes content = test::counted_bytes(3 + 300 * 400 * 4);
+  const ByteVector content = test::counted_bytes(3 + 300 * 400 * 4);
   const std::string path = test::write_file(dir / "raw", content);
   const OpenedArray array =
       open_memmap(path, Type::int32, {.shape = {300, 400}, .offset = 3, .access = FileAccess::map});
   REQUIRE(array.source.spec().lends);
-  const Bytes elements(content.begin() + 3, content.end());
+  const ByteVector elements(content.begin() + 3, content.end());
   for (const Region& region : {box({{0, 300}, {0, 400}}), box({{10, 20}, {0, 400}}),
                                box({{7, 9}, {100, 103}}), box({{299, 300}, {399, 400}})}) {
     CAPTURE(to_string(region));
     const BufferView view = array.source.lend(region);
-    Bytes copy(static_cast<std::size_t>(region.size()) * 4);
+    ByteVector copy(static_cast<std::size_t>(region.size()) * 4);
     copy_elements(view, BufferView::c_order(copy.data(), region.shape(), 4));
     CHECK(copy == box_of(elements, {300, 400}, region, 4));
     array.source.release(region);
@@ -420,7 +420,7 @@ TEST_CASE("a mapped source lends what the file holds, where nothing must be mend
 
 TEST_CASE("releasing a region drops it from the page cache where asked", "[memmap]") {
   test::TempDir dir;
-  const Bytes content = test::counted_bytes(4 << 20);
+  const ByteVector content = test::counted_bytes(4 << 20);
   const std::string path = test::write_file(dir / "raw", content);
   const int fd = open(path.c_str(), O_RDONLY);
   REQUIRE((fd >= 0 && fsync(fd) == 0));
@@ -432,7 +432,7 @@ TEST_CASE("releasing a region drops it from the page cache where asked", "[memma
   CHECK(fetch_in_place(array.source, all, &fetched, FetchMode::cached_only) == content);
   CHECK(fetched.state == Fetched::State::filled);
   array.source.release(all);
-  const Bytes again = fetch_in_place(array.source, all, &fetched, FetchMode::cached_only);
+  const ByteVector again = fetch_in_place(array.source, all, &fetched, FetchMode::cached_only);
   if (fetched.state == Fetched::State::filled) {
     WARN("the file system keeps released pages or cannot tell");
     CHECK(again == content);
@@ -442,7 +442,7 @@ TEST_CASE("releasing a region drops it from the page cache where asked", "[memma
 
 TEST_CASE("identity tells arrays in one file apart, version tells states of the file", "[memmap]") {
   test::TempDir dir;
-  const std::string path = test::write_file(dir / "raw", Bytes(64));
+  const std::string path = test::write_file(dir / "raw", ByteVector(64));
   const auto identity = [&](const MemmapOptions& options) {
     return open_memmap(path, options).source.identity();
   };
@@ -468,8 +468,8 @@ TEST_CASE("identity tells arrays in one file apart, version tells states of the 
 
 TEST_CASE("too little room or a wrong number of encoded bytes is refused, not overrun", "[memmap]") {
   test::TempDir dir;
-  const OpenedArray array = open_memmap(test::write_file(dir / "raw", Bytes(64)), Type::int32);
-  Bytes room(63), out(64);
+  const OpenedArray array = open_memmap(test::write_file(dir / "raw", ByteVector(64)), Type::int32);
+  ByteVector room(63), out(64);
   const Region all = box({{0, 16}});
   CHECK(test::error_of([&] { array.source.fetch({0}, all, room, FetchMode::wait, {}); }).first ==
         Errc::internal_error);

@@ -12,12 +12,12 @@
 
 using namespace morsel;
 using Catch::Matchers::Contains;
-using test::Bytes;
+using test::ByteVector;
 
 namespace {
 
 /// A .npy file's beginning around a dictionary, without padding.
-Bytes framed(const std::string& dictionary, int major = 1) {
+ByteVector framed(const std::string& dictionary, int major = 1) {
   std::string text = "\x93NUMPY";
   text += static_cast<char>(major);
   text += '\0';
@@ -246,18 +246,18 @@ TEST_CASE("headers of any spelling that Python reads are understood", "[npy]") {
 
 TEST_CASE("damaged headers are refused with the reason", "[npy]") {
   struct Case {
-    Bytes bytes;
+    ByteVector bytes;
     Errc code;
     std::string reason;
   };
   const auto text = [](const std::string& header) { return framed(header); };
   std::string deep(5000, '['), wide = "[";
   for (int i = 0; i < 5000; ++i) wide += "('f" + std::to_string(i) + "', '|u1'),";
-  Bytes other_version = framed(dictionary("'<f8'"));
+  ByteVector other_version = framed(dictionary("'<f8'"));
   other_version[6] = std::byte{4};
-  Bytes longer = framed(dictionary("'<f8'"));
+  ByteVector longer = framed(dictionary("'<f8'"));
   longer[8] = std::byte{0xff};
-  Bytes absurd = framed(dictionary("'<f8'"), 2);
+  ByteVector absurd = framed(dictionary("'<f8'"), 2);
   absurd[11] = std::byte{0x7f};
   const Case cases[] = {
       {{}, Errc::corrupt_data, "got 0 bytes"},
@@ -330,8 +330,8 @@ TEST_CASE("a header with any byte changed or cut anywhere is read or refused, ne
   std::mt19937_64 random(test::first_seed());
   int read = 0, refused = 0;
   for (const Known& known : known_headers()) {
-    const Bytes whole = test::bytes_of(known.header);
-    const auto attempt = [&](const Bytes& bytes) {
+    const ByteVector whole = test::bytes_of(known.header);
+    const auto attempt = [&](const ByteVector& bytes) {
       try {
         const NpyHeader header = parse_npy_header(bytes);
         REQUIRE(header.data_offset <= static_cast<Index>(bytes.size()));
@@ -341,9 +341,9 @@ TEST_CASE("a header with any byte changed or cut anywhere is read or refused, ne
       }
     };
     for (std::size_t n = 0; n <= whole.size(); ++n)
-      attempt(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(n)));
+      attempt(ByteVector(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(n)));
     for (int k = 0; k < test::effort(2000); ++k) {
-      Bytes bytes = whole;
+      ByteVector bytes = whole;
       for (std::uint64_t changes = 1 + random() % 3; changes > 0; --changes)
         bytes[random() % bytes.size()] =
             static_cast<std::byte>(random() % 2 ? random() : "()[]{}',:\\0L"[random() % 12]);
@@ -364,10 +364,10 @@ TEST_CASE("arrays of every dtype, byte order and element order open from .npy", 
         std::string descr = dtype.numpy();
         if (descr[0] != '|') descr[0] = endian;
         CAPTURE(descr, fortran);
-        Bytes native = test::counted_bytes(24 * dtype.item_bytes());
+        ByteVector native = test::counted_bytes(24 * dtype.item_bytes());
         if (is_bool(dtype.type()))
           for (std::byte& b : native) b &= std::byte{1};
-        Bytes file = framed(dictionary("'" + descr + "'", "(2, 3, 4)", fortran ? "True" : "False"));
+        ByteVector file = framed(dictionary("'" + descr + "'", "(2, 3, 4)", fortran ? "True" : "False"));
         const auto item = static_cast<std::ptrdiff_t>(dtype.item_bytes());
         const auto unit = static_cast<std::ptrdiff_t>(dtype.swap_bytes());
         const auto put = [&](std::ptrdiff_t element) {
@@ -396,15 +396,15 @@ TEST_CASE("arrays of every dtype, byte order and element order open from .npy", 
 
 TEST_CASE("members of one record may differ in byte order", "[npy]") {
   test::TempDir dir;
-  Bytes file =
+  ByteVector file =
       framed(dictionary("[('a', '<i2'), ('b', '>i2'), ('c', [('x', '>i4'), ('t', '?')], (2,))]", "(3,)"));
   const std::size_t header = file.size();
-  const Bytes data = test::counted_bytes(3 * 14);
+  const ByteVector data = test::counted_bytes(3 * 14);
   file.insert(file.end(), data.begin(), data.end());
-  const Bytes got = test::array_bytes(open_npy(test::write_file(dir / "a.npy", file)));
+  const ByteVector got = test::array_bytes(open_npy(test::write_file(dir / "a.npy", file)));
   REQUIRE(header > 0);
   const bool big = std::endian::native == std::endian::big;
-  Bytes expected = data;
+  ByteVector expected = data;
   for (std::size_t i = 0; i < 3; ++i) {
     const auto turn = [&](std::size_t offset, std::size_t bytes) {
       const auto begin = expected.begin() + static_cast<std::ptrdiff_t>(14 * i + offset);
@@ -424,8 +424,8 @@ TEST_CASE("members of one record may differ in byte order", "[npy]") {
 TEST_CASE("a scalar, an empty array and bytes after the array are fine", "[npy]") {
   test::TempDir dir;
   const auto file = [&](const std::string& shape, std::size_t data) {
-    Bytes bytes = framed(dictionary("'<f4'", shape));
-    const Bytes tail = test::counted_bytes(data);
+    ByteVector bytes = framed(dictionary("'<f4'", shape));
+    const ByteVector tail = test::counted_bytes(data);
     bytes.insert(bytes.end(), tail.begin(), tail.end());
     return test::write_file(dir / "a.npy", bytes);
   };
@@ -440,7 +440,7 @@ TEST_CASE("a scalar, an empty array and bytes after the array are fine", "[npy]"
 
 TEST_CASE("a file shorter than its header says is corrupt, with expected and got", "[npy]") {
   test::TempDir dir;
-  Bytes bytes = framed(dictionary("'<f8'", "(10, 3)"));
+  ByteVector bytes = framed(dictionary("'<f8'", "(10, 3)"));
   bytes.resize(bytes.size() + 239);
   const std::string path = test::write_file(dir / "a.npy", bytes);
   const auto [code, message] = test::error_of([&] { open_npy(path); });
@@ -449,7 +449,7 @@ TEST_CASE("a file shorter than its header says is corrupt, with expected and got
         "opening '" + path +
             "': the file is shorter than its header says; expected 240 bytes of float64 (10, 3) after "
             "the header, got 239");
-  Bytes cut = framed(dictionary("'<f8'") + std::string(5000, ' '));
+  ByteVector cut = framed(dictionary("'<f8'") + std::string(5000, ' '));
   cut.resize(4500);
   const auto [cut_code, cut_message] =
       test::error_of([&] { open_npy(test::write_file(dir / "b.npy", cut)); });
@@ -460,8 +460,8 @@ TEST_CASE("a file shorter than its header says is corrupt, with expected and got
 
 TEST_CASE("a long header is read whole", "[npy]") {
   test::TempDir dir;
-  Bytes bytes = framed(dictionary("'<f4'") + std::string(60'000, ' '));
-  const Bytes data = test::counted_bytes(8);
+  ByteVector bytes = framed(dictionary("'<f4'") + std::string(60'000, ' '));
+  const ByteVector data = test::counted_bytes(8);
   bytes.insert(bytes.end(), data.begin(), data.end());
   CHECK(test::array_bytes(open_npy(test::write_file(dir / "a.npy", bytes))) == data);
 }
@@ -483,11 +483,11 @@ TEST_CASE(".npy files written by other software open with the recorded shape, dt
       const OpenedArray array = open_npy(path);
       CHECK(array.view.shape == shape_of(expect.at("shape")));
       CHECK(array.source.spec().dtype.numpy() == dtype_text(expect.at("dtype")));
-      Bytes bytes = test::array_bytes(array);
+      ByteVector bytes = test::array_bytes(array);
       if (is_bool(array.source.spec().dtype.type())) {
         // The recorded hash is of the stored bytes; ours are normalised.
-        const Bytes raw = test::read_file(path);
-        const Bytes stored(raw.end() - static_cast<std::ptrdiff_t>(bytes.size()), raw.end());
+        const ByteVector raw = test::read_file(path);
+        const ByteVector stored(raw.end() - static_cast<std::ptrdiff_t>(bytes.size()), raw.end());
         for (std::size_t i = 0; i < bytes.size(); ++i)
           REQUIRE(bytes[i] == std::byte{stored[i] != std::byte{0}});
         bytes = stored;
