@@ -88,6 +88,8 @@ MORSEL_INLINE AxisChunks read_axis_chunks(std::string_view given) {
     }
     return AxisChunks(std::move(lengths));
   }
+  if (text.empty() || (text.back() >= '0' && text.back() <= '9') || text.back() == '.')
+    refuse_chunks("not understood", text);
   AxisChunks chunks;
   chunks.kind = AxisChunks::Kind::bytes;
   try {

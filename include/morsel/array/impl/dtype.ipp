@@ -72,6 +72,8 @@ MORSEL_INLINE std::string python_string(std::string_view text) {
     if (c == quote || c == '\\') {
       out += '\\';
       out += c;
+    } else if (c == '\n' || c == '\r' || c == '\t') {
+      out += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t";
     } else if (byte < 0x20 || byte == 0x7f) {
       const char* digits = "0123456789abcdef";
       out += "\\x";

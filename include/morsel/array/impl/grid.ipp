@@ -110,7 +110,8 @@ MORSEL_INLINE Dims Grid::counts() const {
 MORSEL_INLINE Index Grid::count() const {
   Index n = 1;
   for (const AxisGrid& axis : axes_)
-    n = axis.count() == 0 || n == 0 ? 0 : checked_mul(n, axis.count(), "chunk count");
+    if (axis.count() == 0) return 0;
+  for (const AxisGrid& axis : axes_) n = checked_mul(n, axis.count(), "chunk count");
   return n;
 }
 
