@@ -1,0 +1,14 @@
+#include <morsel/api/impl/any_array.ipp>
+#include <morsel/api/impl/any_lazy_array.ipp>
+#include <morsel/api/impl/async.ipp>
+#include <morsel/api/impl/axes.ipp>
+#include <morsel/api/impl/slicing.ipp>
+#include <morsel/api/lazy_array.hpp>
+
+namespace morsel::inline MORSEL_ABI {
+
+#define MORSEL_INSTANTIATE(NAME, CPP) template class LazyArray<CPP>;
+MORSEL_FOR_EACH_NUMERIC(MORSEL_INSTANTIATE)
+#undef MORSEL_INSTANTIATE
+
+}  // namespace morsel::inline MORSEL_ABI
