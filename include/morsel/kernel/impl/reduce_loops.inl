@@ -257,17 +257,19 @@ inline void fold_blocks(const S* x, Size n, const double* mean, double* out) {
   for (int k = 0; k < together; ++k) fold_lanes<Op, width>(acc[k], out + k * width);
 }
 
-// Complex products have no vector form: 16 lanes of pairs.
+// Complex products have no vector form: 16 lanes of pairs. Lanes without elements take no part, since
+// infinity times one is NaN in its imaginary part.
 inline ComplexValue multiply(ComplexValue a, ComplexValue b) {
   return ComplexValue{a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
 inline void multiply_pairs(const double* x, Size n, double* out) {
-  ComplexValue lane[lanes];
-  for (Size i = 0; i < lanes; ++i) lane[i] = ComplexValue{1.0, 0.0};
-  for (Size i = 0; i < n; ++i)
+  ComplexValue lane[lanes] = {ComplexValue{1.0, 0.0}};
+  const Size used = n < lanes ? n : lanes;
+  for (Size i = 0; i < used; ++i) lane[i] = ComplexValue{x[2 * i], x[2 * i + 1]};
+  for (Size i = lanes; i < n; ++i)
     lane[i % lanes] = multiply(lane[i % lanes], ComplexValue{x[2 * i], x[2 * i + 1]});
   for (Size half = lanes / 2; half >= 1; half /= 2)
-    for (Size i = 0; i < half; ++i) lane[i] = multiply(lane[i], lane[i + half]);
+    for (Size i = 0; i < half && i + half < used; ++i) lane[i] = multiply(lane[i], lane[i + half]);
   out[0] = lane[0].re, out[1] = lane[0].im;
 }
 
@@ -497,8 +499,8 @@ struct BlockFold {
           if constexpr (width == 2) value[1] = nan ? 0.0 : value[1];
         }
         if constexpr (width == 2 && Op::identity != 0.0) {
-          const ComplexValue p =
-              multiply(ComplexValue{acc[2 * c], acc[2 * c + 1]}, ComplexValue{value[0], value[1]});
+          const ComplexValue v{value[0], value[1]};
+          const ComplexValue p = r == 0 ? v : multiply(ComplexValue{acc[2 * c], acc[2 * c + 1]}, v);
           acc[2 * c] = p.re, acc[2 * c + 1] = p.im;
         } else {
           for (int w = 0; w < width; ++w) acc[c * width + w] = Op::apply(acc[c * width + w], value[w]);
@@ -1105,9 +1107,13 @@ template <class T>
 inline void fill_floating(ReduceTable& table, int type) {
   fill_common<T>(table, type);
   entry(table, Fold::sum, type) = fixed<BlockFold<Add, T, false>>();
-  entry(table, Fold::prod, type) = fixed<BlockFold<Multiply, T, false>>();
   entry(table, Fold::nan_sum, type) = fixed<BlockFold<Add, T, true>>();
-  entry(table, Fold::nan_prod, type) = fixed<BlockFold<Multiply, T, true>>();
+  // GCC 12 makes vfmaddsub of complex products even with -ffp-contract=off: they stay with the baseline,
+  // which has none.
+  if constexpr (Elements<T>::width == 1 || MORSEL_VECTOR_BYTES == 16) {
+    entry(table, Fold::prod, type) = fixed<BlockFold<Multiply, T, false>>();
+    entry(table, Fold::nan_prod, type) = fixed<BlockFold<Multiply, T, true>>();
+  }
   entry(table, Fold::nan_moments, type) = fixed<MomentsFold<T, true>>();
   entry(table, Fold::nan_min, type) = exact<ExtremeFold<false, true, T>>();
   entry(table, Fold::nan_max, type) = exact<ExtremeFold<true, true, T>>();

@@ -1,0 +1,158 @@
+#include <catch2/catch.hpp>
+
+#include "reduce_reference.hpp"
+
+using namespace morsel;
+using namespace reference;
+
+namespace {
+
+struct Case {
+  Reduction reduction;
+  Kind kind;
+  bool skip;
+};
+const Case cases[] = {{Reduction::sum, Kind::sum, false},        {Reduction::sum, Kind::sum, true},
+                      {Reduction::prod, Kind::prod, false},      {Reduction::prod, Kind::prod, true},
+                      {Reduction::var, Kind::moments, false},    {Reduction::var, Kind::moments, true},
+                      {Reduction::stddev, Kind::moments, false}, {Reduction::mean, Kind::sum, true}};
+
+ReducerPtr reducer_of(const Case& c, Type type) {
+  ReductionOptions options;
+  options.skip_nan = c.skip;
+  return make_reducer(c.reduction, type, options);
+}
+
+// Feeds runs of the given lengths, each cut at random, and returns the state.
+template <class T>
+std::vector<std::uint64_t> leaf_of_runs(const Reducer& reducer, const Array<T>& x,
+                                        const std::vector<std::size_t>& runs, std::mt19937_64* cuts) {
+  Memory workspace(LeafRuns::workspace_bytes(reducer)), state(reducer.state_bytes());
+  LeafRuns leaf(reducer, workspace.data());
+  leaf.begin(state.data());
+  std::size_t at = 0;
+  for (const std::size_t length : runs) {
+    for (std::size_t done = 0; done < length;) {
+      std::size_t piece = length - done;
+      if (cuts) piece = std::min<std::size_t>(piece, (*cuts)() % 3 == 0 ? (*cuts)() % 40 : (*cuts)() % 3000);
+      leaf.absorb(x.data() + at, piece, static_cast<Index>(at));
+      at += piece, done += piece;
+    }
+    leaf.end_run();
+  }
+  leaf.finish();
+  return words_at(state.data(), reducer.state_bytes());
+}
+
+template <class T>
+std::vector<std::uint64_t> leaf_of_rows(const Reducer& reducer, const T* x, std::ptrdiff_t stride,
+                                        std::size_t rows, std::size_t columns, std::mt19937_64* cuts) {
+  Memory workspace(LeafRows::workspace_bytes(reducer, columns)), states(columns * reducer.state_bytes());
+  LeafRows leaf(reducer, columns, workspace.data());
+  leaf.begin(states.data(), columns);
+  const auto stride_bytes = stride * static_cast<std::ptrdiff_t>(sizeof(T));
+  for (std::size_t done = 0; done < rows;) {
+    std::size_t piece = rows - done;
+    if (cuts) piece = std::min<std::size_t>(piece, (*cuts)() % 90);
+    leaf.absorb(x + static_cast<std::ptrdiff_t>(done) * stride, stride_bytes, piece,
+                static_cast<Index>(7 + 3 * done), 3);
+    done += piece;
+  }
+  leaf.finish();
+  return words_at(states.data(), columns * reducer.state_bytes());
+}
+
+const std::vector<std::vector<std::size_t>> run_tables = {{},
+                                                          {1},
+                                                          {15},
+                                                          {16},
+                                                          {17},
+                                                          {511},
+                                                          {512},
+                                                          {513},
+                                                          {1024},
+                                                          {777},
+                                                          {5000},
+                                                          {2560},
+                                                          {1, 1, 1},
+                                                          {600, 600, 37},
+                                                          {512, 512, 512},
+                                                          {16384 + 512},
+                                                          {70000},
+                                                          {0, 3},
+                                                          {40, 33000, 1000}};
+
+template <class T>
+void check_runs() {
+  std::mt19937_64 rng(static_cast<unsigned>(type_of<T>) + 1);
+  for (const Case& c : cases) {
+    if (c.skip && is_integer(type_of<T>)) continue;
+    const ReducerPtr reducer = reducer_of(c, type_of<T>);
+    if (reducer->order() != MergeOrder::blocks) continue;
+    const bool skip = c.skip && !std::is_same_v<T, bool>;
+    for (const auto& runs : run_tables)
+      for (const bool special : {false, true}) {
+        std::size_t n = 0;
+        for (const std::size_t length : runs) n += length;
+        const Array<T> x = random_array<T>(n, rng, special);
+        std::vector<Node> nodes;
+        std::size_t at = 0;
+        for (const std::size_t length : runs) {
+          append_blocks(c.kind, skip, x.data() + at, length, 1, 512, Block::lanes, nodes);
+          at += length;
+        }
+        const auto expected = words_of(tree(c.kind, nodes, is_complex_v<T>), c.kind, skip, is_complex_v<T>);
+        INFO(reducer->name() << " of " << name_of(type_of<T>) << ", " << n << " elements in " << runs.size()
+                             << " runs, special " << special);
+        EachLevel levels;
+        for (const SimdLevel level : levels) {
+          set_simd_level(level);
+          INFO("level " << name_of(level));
+          CHECK(leaf_of_runs(*reducer, x, runs, nullptr) == expected);
+          CHECK(leaf_of_runs(*reducer, x, runs, &rng) == expected);
+        }
+      }
+  }
+}
+
+template <class T>
+void check_rows() {
+  std::mt19937_64 rng(static_cast<unsigned>(type_of<T>) + 100);
+  for (const Case& c : cases) {
+    if (c.skip && is_integer(type_of<T>)) continue;
+    const ReducerPtr reducer = reducer_of(c, type_of<T>);
+    if (reducer->order() != MergeOrder::blocks) continue;
+    const bool skip = c.skip && !std::is_same_v<T, bool>;
+    for (const std::size_t columns : {1, 3, 31, 32, 33, 100, 256})
+      for (const std::size_t rows : {0, 1, 2, 63, 64, 65, 300}) {
+        const std::ptrdiff_t stride = static_cast<std::ptrdiff_t>(columns) + (rows % 2 ? 5 : 0);
+        const Array<T> x = random_array<T>(rows * static_cast<std::size_t>(stride), rng, rows % 3 == 0);
+        std::vector<std::uint64_t> expected;
+        for (std::size_t column = 0; column < columns; ++column) {
+          std::vector<Node> nodes;
+          append_blocks(c.kind, skip, x.data() + column, rows, stride, 64, Block::serial, nodes);
+          const auto words = words_of(tree(c.kind, nodes, is_complex_v<T>), c.kind, skip, is_complex_v<T>);
+          expected.insert(expected.end(), words.begin(), words.end());
+        }
+        INFO(reducer->name() << " of " << name_of(type_of<T>) << ", " << rows << " rows of " << columns);
+        EachLevel levels;
+        for (const SimdLevel level : levels) {
+          set_simd_level(level);
+          INFO("level " << name_of(level));
+          CHECK(leaf_of_rows(*reducer, x.data(), stride, rows, columns, nullptr) == expected);
+          CHECK(leaf_of_rows(*reducer, x.data(), stride, rows, columns, &rng) == expected);
+        }
+      }
+  }
+}
+
+}  // namespace
+
+#define LEAF_TESTS(NAME, CPP)                                                                         \
+  TEST_CASE("runs of " #NAME " have the bits of the written rule at every level and cut", "[leaf]") { \
+    check_runs<CPP>();                                                                                \
+  }                                                                                                   \
+  TEST_CASE("rows of " #NAME " have the bits of the written rule at every level and cut", "[leaf]") { \
+    check_rows<CPP>();                                                                                \
+  }
+MORSEL_FOR_EACH_NUMERIC(LEAF_TESTS)
