@@ -21,8 +21,8 @@ function(morsel_component name)
   endif()
 
   list(GET ARG_PACKAGE 0 package)
-  if(ARG_NEEDS_C)   # CMake's FindHDF5 and FindMPI compile a C file
-    enable_language(C)
+  if(ARG_NEEDS_C AND NOT CMAKE_C_COMPILER_LOADED)   # CMake's FindHDF5 and FindMPI compile a C file
+    message(FATAL_ERROR "component ${name}: call enable_language(C) first; it cannot be called in a function")
   endif()
   if(wanted STREQUAL "AUTO")
     find_package(${ARG_PACKAGE} QUIET)
