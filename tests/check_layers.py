@@ -22,7 +22,7 @@ BELOW = {
 }
 BELOW["ext"] = set(BELOW)
 BELOW["conformance"] = set(BELOW) - {"ext"}   # suites that third parties run over their own sources, codecs, stores
-BELOW["app"] = {"base", "array", "api", "ext"}
+BELOW["app"] = {"base", "array", "io", "api", "ext"}   # morsel.hpp is api and io
 UMBRELLAS = {"morsel/morsel.hpp", "morsel/fwd.hpp"}
 HEAVY = {"iostream", "ranges", "regex", "filesystem", "format", "thread", "fstream", "sstream", "iomanip", "future"}
 TOO_NEW = {"source_location", "expected", "mdspan", "format", "generator", "print", "flat_map"}

@@ -63,6 +63,7 @@ stage_bare_debian() {
     if [ -n "${!variable:-}" ]; then printf 'export %s=%q\n' "$variable" "${!variable}"; fi
   done >"$debian/root/environment"
   cp /etc/resolv.conf "$debian/etc/resolv.conf"
+  cp /etc/ssl/certs/ca-certificates.crt "$debian/etc/ssl/certs/ca-certificates.crt"
   if [ -d /etc/apt/apt.conf.d ]; then cp -n /etc/apt/apt.conf.d/*proxy* "$debian/etc/apt/apt.conf.d/" 2>/dev/null; fi
   mount --bind /proc "$debian/proc" || return 77
   chroot "$debian" bash -c '. /root/environment; cd /root/morsel && bash examples/quickstart.sh && bash tests/run.sh'
