@@ -2,8 +2,12 @@
 #include <morsel/api/impl/any_lazy_array.ipp>
 #include <morsel/api/impl/async.ipp>
 #include <morsel/api/impl/axes.ipp>
+#include <morsel/api/impl/manipulation.ipp>
+#include <morsel/api/impl/operand.ipp>
+#include <morsel/api/impl/reduction.ipp>
 #include <morsel/api/impl/slicing.ipp>
 #include <morsel/api/lazy_array.hpp>
+#include <morsel/api/operators.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 
