@@ -1,5 +1,6 @@
 // The compiled bodies of layer io.
 #include <morsel/io/impl/attributes_json.ipp>
+#include <morsel/io/impl/codec.ipp>
 #include <morsel/io/impl/counting_store.ipp>
 #include <morsel/io/impl/file.ipp>
 #include <morsel/io/impl/file_store.ipp>

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -88,4 +89,11 @@ class AnyCodec {
 };
 static_assert(Codec<AnyCodec>);
 
+/// Names of the codecs that this build was made with: "deflate".
+std::vector<std::string> codec_names();
+
 }  // namespace morsel::inline MORSEL_ABI
+
+#if defined(MORSEL_HEADER_ONLY)
+#include <morsel/io/impl/codec.ipp>
+#endif
