@@ -524,6 +524,19 @@ MORSEL_INLINE std::string make_npy_header(const DType& dtype, const Shape& shape
   }
 }
 
+namespace detail {
+
+/// Refuses a header that promises more than there is.
+MORSEL_INLINE void check_npy_size(const NpyHeader& header, Index file_bytes, const std::string& doing) {
+  if (header.data_bytes <= file_bytes - header.data_offset) return;
+  fail(Errc::corrupt_data, doing + ": the file is shorter than its header says; expected " +
+                               std::to_string(header.data_bytes) + " bytes of " + header.dtype.name() + " " +
+                               to_string(header.shape) + " after the header, got " +
+                               std::to_string(file_bytes - header.data_offset));
+}
+
+}  // namespace detail
+
 MORSEL_INLINE OpenedArray open_npy(const std::string& path, const NpyOptions& options) {
   const std::string doing = "opening '" + path + "'";
   File file(path);
@@ -540,11 +553,7 @@ MORSEL_INLINE OpenedArray open_npy(const std::string& path, const NpyOptions& op
     file.read(0, bytes);
   }
   const NpyHeader header = parse_npy_header(bytes, doing);
-  if (header.data_bytes > file_bytes - header.data_offset)
-    fail(Errc::corrupt_data, doing + ": the file is shorter than its header says; expected " +
-                                 std::to_string(header.data_bytes) + " bytes of " + header.dtype.name() +
-                                 " " + to_string(header.shape) + " after the header, got " +
-                                 std::to_string(file_bytes - header.data_offset));
+  detail::check_npy_size(header, file_bytes, doing);
   RawSourceOptions source;
   source.format = "npy";
   source.identity = "npy:" + file.path();

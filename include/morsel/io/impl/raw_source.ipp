@@ -253,6 +253,31 @@ MORSEL_INLINE Index RawLayout::end_bytes() const {
   return end;
 }
 
+namespace detail {
+
+/// Elements of a region in C order, as they are stored, to native ones in `out`.
+MORSEL_INLINE void decode_raw(const RawLayout& layout, const std::string& path, const Region& region,
+                              std::span<const std::byte> encoded, const BufferView& out) {
+  const std::size_t item_bytes = layout.dtype.item_bytes(), count = static_cast<std::size_t>(region.size());
+  if (encoded.size() != count * item_bytes)
+    fail(Errc::corrupt_data, "reading '" + path + "': wrong number of bytes for " + to_string(region) +
+                                 "; expected " + std::to_string(count * item_bytes) + ", got " +
+                                 std::to_string(encoded.size()));
+  if (out.data != encoded.data()) {
+    std::byte* from = const_cast<std::byte*>(encoded.data());  // only read
+    copy_elements(BufferView::c_order(from, region.shape(), item_bytes), out);
+  }
+  if (layout.mends.empty()) return;
+  if (out.is_c_order()) return mend_elements(layout.mends, out.data, count, item_bytes);
+  for_each_position(Region::of(out.shape), [&](const Dims& at) {
+    std::byte* element = out.data;
+    for (std::size_t i = 0; i < at.size(); ++i) element += at[i] * out.strides[i];
+    mend_elements(layout.mends, element, 1, item_bytes);
+  });
+}
+
+}  // namespace detail
+
 MORSEL_INLINE RawSource::RawSource(File file, RawLayout layout, RawSourceOptions options)
     : file_(std::move(file)), layout_(std::move(layout)), options_(std::move(options)) {
   const Index end = layout_.end_bytes();
@@ -309,22 +334,7 @@ MORSEL_INLINE Fetched RawSource::fetch(const Dims& chunk, const Region& region, 
 
 MORSEL_INLINE void RawSource::decode(const Dims&, const Region& region, std::span<const std::byte> encoded,
                                      BufferView out, std::span<std::byte>) const {
-  const std::size_t item_bytes = layout_.dtype.item_bytes(), count = static_cast<std::size_t>(region.size());
-  if (encoded.size() != count * item_bytes)
-    fail(Errc::corrupt_data, "reading '" + file_.path() + "': wrong number of bytes for " +
-                                 to_string(region) + "; expected " + std::to_string(count * item_bytes) +
-                                 ", got " + std::to_string(encoded.size()));
-  if (out.data != encoded.data()) {
-    std::byte* from = const_cast<std::byte*>(encoded.data());  // only read
-    copy_elements(BufferView::c_order(from, region.shape(), item_bytes), out);
-  }
-  if (layout_.mends.empty()) return;
-  if (out.is_c_order()) return mend_elements(layout_.mends, out.data, count, item_bytes);
-  for_each_position(Region::of(out.shape), [&](const Dims& at) {
-    std::byte* element = out.data;
-    for (std::size_t i = 0; i < at.size(); ++i) element += at[i] * out.strides[i];
-    mend_elements(layout_.mends, element, 1, item_bytes);
-  });
+  detail::decode_raw(layout_, file_.path(), region, encoded, out);
 }
 
 MORSEL_INLINE BufferView RawSource::lend(const Region& region) const {
