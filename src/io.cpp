@@ -11,6 +11,8 @@
 #include <morsel/io/impl/memory_store.ipp>
 #include <morsel/io/impl/npy.ipp>
 #include <morsel/io/impl/npy_sink.ipp>
+#include <morsel/io/impl/npz.ipp>
 #include <morsel/io/impl/raw_source.ipp>
 #include <morsel/io/impl/read_region.ipp>
 #include <morsel/io/impl/store_key.ipp>
+#include <morsel/io/impl/zip.ipp>
