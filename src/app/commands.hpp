@@ -1,0 +1,52 @@
+// The subcommands: what each does once its arguments are known. `morsel explain` runs the same with
+// session.explain.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "session.hpp"
+
+namespace morsel::app {
+
+/// Shape, dtype, chunks, codecs, attributes; of a container its arrays.
+void info(Session& session, const std::string& source);
+
+/// The hierarchy of a container.
+void tree(Session& session, const std::string& source);
+
+struct StatsArguments {
+  std::string source, slice, axes;  ///< `axes`: numbers or names, separated by commas
+};
+/// count, nan_count, min, max, mean, stddev and sum in one pass.
+void stats(Session& session, const StatsArguments& arguments);
+
+struct GetArguments {
+  std::string source, slice, out;
+};
+/// Part of an array, to a file or printed.
+void get(Session& session, const GetArguments& arguments);
+
+struct EvalArguments {
+  std::string expression;
+  std::vector<std::string> inputs;  ///< name=SRC
+  std::string out, chunks;
+  bool functions = false;  ///< print the table of functions instead
+};
+/// The value of an expression, to a file or printed.
+void eval(Session& session, const EvalArguments& arguments);
+
+struct CopyArguments {
+  std::string source, target, chunks, shards, codec;
+  bool overwrite = false;
+};
+/// An array converted to another file.
+void copy(Session& session, const CopyArguments& arguments);
+
+/// Versions, limits and the environment in force.
+void doctor(Session& session);
+
+/// What --version prints: version, formats, codecs.
+std::string version_text();
+
+}  // namespace morsel::app

@@ -1,0 +1,163 @@
+#include "csv.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <morsel/io/file.hpp>
+#include <morsel/io/npy_sink.hpp>
+
+#include "element_text.hpp"
+
+namespace morsel::app {
+namespace {
+
+/// A text file that grows under a hidden temporary name and takes its own in commit().
+class TextFile {
+ public:
+  TextFile(const std::string& path, Existing existing) : path_(path), existing_(existing) {
+    const std::size_t slash = path.rfind('/');
+    const std::string directory = slash == std::string::npos ? "" : path.substr(0, slash + 1);
+    struct stat status;
+    if (::stat(path.c_str(), &status) == 0) {
+      if (!S_ISREG(status.st_mode))
+        fail(Errc::invalid_argument,
+             doing() + ": not a regular file; expected a file's name, got a directory or device");
+      if (existing == Existing::refuse)
+        fail(Errc::already_exists, doing() + ": it exists; expected a new name, or --overwrite");
+    }
+    temporary_ = directory + "." + path.substr(directory.size()) + ".XXXXXX";
+    file_ = ::mkstemp(temporary_.data());
+    if (file_ < 0) fail_errno(errno, doing());
+    const mode_t mask = ::umask(0);
+    ::umask(mask);
+    ::fchmod(file_, 0666 & ~mask);
+  }
+  TextFile(const TextFile&) = delete;
+  TextFile& operator=(const TextFile&) = delete;
+  ~TextFile() {
+    if (file_ >= 0) ::close(file_);
+    if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  }
+
+  std::string& text() { return text_; }
+  void flush_if_long() {
+    if (text_.size() >= flush_bytes) flush();
+  }
+  void commit() {
+    flush();
+    const int file = file_;
+    file_ = -1;
+    if (::close(file) != 0) fail_errno(errno, doing());
+    if (existing_ == Existing::refuse) {
+      // A link does not replace what has come into being meanwhile.
+      if (::link(temporary_.c_str(), path_.c_str()) != 0) fail_errno(errno, doing());
+      return;  // the destructor removes the other name
+    }
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_errno(errno, doing());
+    temporary_.clear();
+  }
+
+ private:
+  static constexpr std::size_t flush_bytes = std::size_t{1} << 18;
+
+  std::string doing() const { return "writing '" + path_ + "'"; }
+  void flush() {
+    std::size_t done = 0;
+    while (done < text_.size()) {
+      const ssize_t n = ::write(file_, text_.data() + done, text_.size() - done);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail_errno(errno, doing());
+      done += static_cast<std::size_t>(n);
+    }
+    text_.clear();
+  }
+
+  std::string path_, temporary_, text_;
+  Existing existing_;
+  int file_ = -1;
+};
+
+/// Chunks that follow one another in C order: whole trailing axes, a piece of one axis, single steps before
+/// it.
+ChunkSpec row_runs(const Shape& shape, std::size_t item_bytes) {
+  constexpr Index most_bytes = Index{1} << 20;
+  std::vector<AxisChunks> axes(shape.size(), AxisChunks(1));
+  Index bytes = std::max<Index>(static_cast<Index>(item_bytes), 1);
+  for (std::size_t i = shape.size(); i-- > 0;) {
+    const Index extent = std::max<Index>(shape[i], 1), fits = std::max<Index>(most_bytes / bytes, 1);
+    axes[i] = AxisChunks(std::min(extent, fits));
+    if (fits < extent) break;
+    bytes *= extent;
+  }
+  return axes;
+}
+
+void append_header(std::string& out, const DType& dtype) {
+  for (std::size_t i = 0; i < dtype.fields().size(); ++i) {
+    if (i > 0) out += ',';
+    out += dtype.fields()[i].name;
+  }
+  out += '\n';
+}
+
+void append_row(std::string& out, const DType& dtype, const std::byte* element) {
+  for (std::size_t i = 0; i < dtype.fields().size(); ++i) {
+    const Field& field = dtype.fields()[i];
+    if (i > 0) out += ',';
+    if (field.shape.empty())
+      append_element(out, field.dtype, element + field.offset_bytes, TextStyle::csv);
+    else
+      append_element(out,
+                     DType::record({Field{field.name, field.dtype, 0, field.shape}},
+                                   dtype.item_bytes() - field.offset_bytes),
+                     element + field.offset_bytes, TextStyle::csv);
+  }
+}
+
+}  // namespace
+
+bool write_csv(Session& session, const Edge& value, const std::string& path, Existing existing) {
+  const Edge rows = rechunk(value, row_runs(value.shape(), value.dtype().item_bytes()));
+  if (session.explain) return session.run({rows}, {});
+  const DType dtype = value.dtype();
+  const Shape shape = value.shape();
+  const std::size_t rank = shape.size();
+  const bool is_table = rank == 2 && !dtype.is_record(),
+             has_indices = rank > 2 || (rank == 2 && dtype.is_record());
+
+  TextFile file(path, existing);
+  if (dtype.is_record() && !has_indices) append_header(file.text(), dtype);
+  VisitTarget target;
+  target.ordered = true;
+  target.visit = [&](const Region& region, const BufferView& values) {
+    const Shape extents = region.shape();
+    Dims at = region.lo;
+    Index count = region.size();
+    for (Index k = 0; k < count; ++k) {
+      std::string& text = file.text();
+      const std::byte* element = values.data;
+      for (std::size_t i = 0; i < rank; ++i) element += (at[i] - region.lo[i]) * values.strides[i];
+      if (has_indices)
+        for (const Index index : at) text += std::to_string(index) + ",";
+      if (dtype.is_record())
+        append_row(text, dtype, element);
+      else
+        append_element(text, dtype, element, TextStyle::csv);
+      text += is_table && at[1] + 1 < shape[1] ? ',' : '\n';
+      file.flush_if_long();
+      for (std::size_t i = rank; i-- > 0;) {
+        if (++at[i] < region.hi[i]) break;
+        at[i] = region.lo[i];
+      }
+    }
+  };
+  if (!session.run({rows}, {target})) return false;
+  file.commit();
+  return true;
+}
+
+}  // namespace morsel::app

@@ -1,0 +1,30 @@
+// A path on the command line as an array, and what its storage says of it.
+#pragma once
+
+#include <morsel/graph/build.hpp>
+#include <morsel/io/format.hpp>
+#include <string>
+
+#include "json_writer.hpp"
+
+namespace morsel::app {
+
+/// SRC, with --dataset appended.
+std::string source_path(const std::string& source, const std::string& dataset);
+
+/// The array at a path, as an edge of its own chunks (or of those asked for).
+struct OpenedEdge {
+  Edge edge;
+  std::vector<std::string> dims;  ///< names of the axes of `edge`, or empty
+};
+OpenedEdge open_edge(const std::string& path, const ChunkSpec& chunks = {});
+
+/// Names of a view's axes, from those of the array beneath; empty if there are none.
+std::vector<std::string> names_through(const View& view, const std::vector<std::string>& beneath);
+
+/// dtype, shape, chunks, ..., as members of the JSON object that is open. `brief`: dtype, shape, chunks and
+/// nbytes.
+enum class Detail : std::uint8_t { brief, full };
+void write_array(JsonWriter& json, const OpenedArray& array, Detail detail);
+
+}  // namespace morsel::app

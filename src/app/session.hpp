@@ -1,0 +1,64 @@
+// What all subcommands share: the common options, Ctrl-C, standard output, running or explaining.
+#pragma once
+
+#include <morsel/api/evaluate.hpp>
+#include <optional>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace morsel::app {
+
+/// A wrong call of the command: exit code 2.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Text for standard output, written at once at the end, so that a failure leaves no half of it.
+class Output {
+ public:
+  Output& operator<<(std::string_view text) {
+    text_ += text;
+    return *this;
+  }
+  /// Writes what there is. A reader that has gone away is no failure. **Fails**: io_error.
+  void flush();
+
+ private:
+  std::string text_;
+};
+
+/// Options that every subcommand has, and what they mean.
+struct Session {
+  std::string memory, threads, trace, dataset;
+  std::optional<bool> progress;
+  bool json = false;
+  bool explain = false;  ///< show the plan instead of running it
+  std::stop_token stop;
+  Output out;
+
+  /// **Fails**: UsageError for a byte size or a number of threads that is none.
+  ComputeOptions options() const;
+
+  /// Evaluates the values, or prints the plan if that is what was asked for. True if it ran.
+  bool run(const std::vector<Edge>& values, const std::vector<Target>& targets);
+};
+
+/// Elements in memory, C order.
+struct Elements {
+  DType dtype;
+  Shape shape;
+  std::vector<std::byte> bytes;
+
+  explicit Elements(const Edge& edge);
+  BufferView view() { return BufferView::c_order(bytes.data(), shape, dtype.item_bytes()); }
+  Index size() const { return size_of(shape); }
+  const std::byte* element(Index i) const {
+    return bytes.data() + static_cast<std::size_t>(i) * dtype.item_bytes();
+  }
+};
+
+}  // namespace morsel::app
