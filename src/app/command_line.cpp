@@ -1,6 +1,7 @@
 #include "command_line.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -46,9 +47,9 @@ class Shield {
 struct Parsed {
   Shield shield;
   Session session;
-  std::string progress, source, slice, axes, out, chunks, shards, codec, target, expression;
+  std::string source, slice, axes, out, chunks, shards, codec, target, expression;
   std::vector<std::string> inputs;
-  bool overwrite = false, functions = false, json = false;
+  bool overwrite = false, functions = false, version = false;
   bool progress_on = false, progress_off = false;
   Action action;
 
@@ -152,7 +153,7 @@ void add_plain(CLI::App& parent, Parsed& parsed, const char* name, const char* d
 
 void add_commands(CLI::App& app, Parsed& parsed) {
   app.require_subcommand(1);
-  app.add_flag("--version", "Print version, formats and codecs");
+  app.add_flag("--version", parsed.version, "Print version, formats and codecs");
   add_plain(app, parsed, "info", "Shape, dtype, chunks, codecs, attributes", info);
   add_plain(app, parsed, "tree", "The hierarchy of a container", tree);
   add_stats(app, parsed);
@@ -181,6 +182,12 @@ bool looks_like_option(const std::string& argument) {
   return name.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") == std::string::npos && name[0] != '-';
 }
 
+CLI::App* subcommand_of(CLI::App& app, const std::string& name) {
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; }))
+    if (command->get_name() == name) return command;
+  return nullptr;
+}
+
 /// The command line with every value replaced by a token, options before the subcommand moved behind it.
 std::vector<std::string> shielded(CLI::App& app, const std::vector<std::string>& arguments, Shield& shield) {
   // 1. Which subcommand? Options of all subcommands may stand before it.
@@ -189,9 +196,8 @@ std::vector<std::string> shielded(CLI::App& app, const std::vector<std::string>&
   std::vector<std::string> names, rest;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
-    CLI::App* next = command == &app || command->get_name() == "explain"
-                         ? command->get_subcommand_no_throw(argument)
-                         : nullptr;
+    CLI::App* next =
+        command == &app || command->get_name() == "explain" ? subcommand_of(*command, argument) : nullptr;
     if (next) {
       command = next;
       names.push_back(argument);
