@@ -131,8 +131,6 @@ class SourceChecker {
     GuardedBytes room(cost.encoded_bytes, random_());
     const Fetched fetched = source_.fetch(chunk, region, room.span(), FetchMode::wait, {});
     check_guards(room, "fetch", "the room", region);
-    check_stop(chunk, region, cost);
-    check_cached(chunk, region, cost, fetched, want);
     switch (fetched.state) {
       case Fetched::State::would_block:
         refuse("fetch says would_block when told to wait; expected filled or missing", region);
@@ -142,6 +140,7 @@ class SourceChecker {
         fill_elements(BufferView::c_order(filled.data(), region.shape(), item_bytes_),
                       spec.fill.empty() ? zero.data() : spec.fill.data());
         compare(filled, want, "the fill value of a missing chunk", region);
+        check_cached(chunk, region, cost, fetched, want);
         return;
       }
       case Fetched::State::filled:
@@ -157,12 +156,14 @@ class SourceChecker {
                    std::to_string(want.size()) + " bytes, got " + std::to_string(fetched.encoded_bytes),
                region);
       decode_in_place(chunk, region, cost, room, want);
-      return;
+    } else {
+      // In memory that ends where the encoded bytes end, so that an address sanitizer sees reads beyond them.
+      const std::vector<std::byte> encoded(room.data(), room.data() + fetched.encoded_bytes);
+      decode_everyway(chunk, region, cost, encoded, want);
+      check_damaged(chunk, region, cost, encoded);
     }
-    // In memory that ends where the encoded bytes end, so that an address sanitizer sees reads beyond them.
-    const std::vector<std::byte> encoded(room.data(), room.data() + fetched.encoded_bytes);
-    decode_everyway(chunk, region, cost, encoded, want);
-    check_damaged(chunk, region, cost, encoded);
+    check_cached(chunk, region, cost, fetched, want);
+    check_stop(chunk, region, cost);
   }
 
   void decode_in_place(const Dims& chunk, const Region& region, const FetchCost& cost, GuardedBytes& room,

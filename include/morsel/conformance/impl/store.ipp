@@ -141,6 +141,14 @@ class StoreChecker {
            directory.empty() ? std::vector<std::string>{""} : std::vector<std::string>{directory, start})
         compare_list(prefix, {want.begin(), want.end()});
     }
+    // A key is no directory, and neither is the beginning of a name.
+    for (const auto& [key, value] : values) {
+      if (directories.count(key) == 0) compare_list(key, {});
+      const std::string part = key.substr(0, key.size() - 1);
+      if (!part.empty() && static_cast<unsigned char>(key.back()) < 128 && part.back() != '/' &&
+          part.back() != '.' && directories.count(part) == 0 && values.count(part) == 0)
+        compare_list(part, {});
+    }
     compare_list("no/such/directory", {});
   }
 
