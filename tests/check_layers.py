@@ -88,7 +88,7 @@ def check_header(path, layer, text):
         if re.search(r"std::(ranges::)?views\b|std::move_only_function|std::source_location", code):
             error(path, number, "not available with every supported compiler")
         if re.search(r"std::(stable_sort|stable_partition|inplace_merge)\b", code):
-            error(path, number, "warns with clang and libstdc++ 12 (get_temporary_buffer); expected std::sort and a tie-break")
+            error(path, number, "warns with clang and libstdc++ 12 (get_temporary_buffer); expected morsel::sort_stably")
 
 
 def main():
