@@ -17,30 +17,33 @@ namespace morsel::inline MORSEL_ABI {
 
 /// Options of an evaluation; every member has a default that suits.
 struct ComputeOptions {
-  Bytes memory = {};                          ///< budget in bytes for all buffers of this run; 0: the workspace's
-  int threads = 0;                       ///< 0: the workspace's; 1 stays on the calling thread
-  ProgressCallback progress = {};             ///< see progress_bar()
-  std::string trace = {};                     ///< file for a Chrome trace of the run (Perfetto reads it)
-  std::stop_token stop = {};                  ///< cancels within milliseconds
-  PartialCallback on_partial = {};            ///< the value so far of reductions, every `partial_period`
+  Bytes memory = {};                ///< budget in bytes for all buffers of this run; 0: the workspace's
+  int threads = 0;                  ///< 0: the workspace's; 1 stays on the calling thread
+  ProgressCallback progress = {};   ///< see progress_bar()
+  std::string trace = {};           ///< file for a Chrome trace of the run (Perfetto reads it)
+  std::stop_token stop = {};        ///< cancels within milliseconds
+  PartialCallback on_partial = {};  ///< the value so far of reductions, every `partial_period`
   std::chrono::milliseconds partial_period{500};
-  std::optional<Workspace> workspace = {};    ///< default: Workspace::process()
-  std::vector<std::string> skip_passes = {};  ///< optimiser passes to leave out, by name; the bits do not change
-  RunReport* report = nullptr;           ///< filled with what the run did
-  std::uint64_t shuffle_seed = 0;        ///< not 0: runs tasks in a random order (for tests)
+  std::optional<Workspace> workspace = {};  ///< default: Workspace::process()
+  std::vector<std::string> skip_passes =
+      {};                          ///< optimiser passes to leave out, by name; the bits do not change
+  RunReport* report = nullptr;     ///< filled with what the run did
+  std::uint64_t shuffle_seed = 0;  ///< not 0: runs tasks in a random order (for tests)
 };
 
 /// Evaluates all values in one run that shares passes over common inputs. values[i] goes to targets[i].
-/// **Fails**: budget_too_small naming the smallest that would do, source_changed, cancelled, what sources, sinks and
-/// user functions throw. On failure memory targets hold unspecified values, sinks leave nothing behind.
-RunReport evaluate(const std::vector<Edge>& values, const std::vector<Target>& targets, const ComputeOptions& options);
+/// **Fails**: budget_too_small naming the smallest that would do, source_changed, cancelled, what sources,
+/// sinks and user functions throw. On failure memory targets hold unspecified values, sinks leave nothing
+/// behind.
+RunReport evaluate(const std::vector<Edge>& values, const std::vector<Target>& targets,
+                   const ComputeOptions& options);
 
 /// What a run would do, and pictures of it.
 struct Explanation {
   std::string text;  ///< table for people
   std::string json;
-  std::string dot;   ///< Graphviz
-  std::string svg;   ///< drawn without Graphviz
+  std::string dot;  ///< Graphviz
+  std::string svg;  ///< drawn without Graphviz
 };
 
 /// Plans without running: no data is read. `targets` may be empty (results to memory).

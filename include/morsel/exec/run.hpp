@@ -44,9 +44,8 @@ struct RunReport {
   double plan_seconds = 0, run_seconds = 0;
 };
 
-/// Runs `plan` within `grant_bytes`; targets[i] takes output i.
-RunReport run(const Plan& plan, const std::vector<Target>& targets, const Workspace& workspace,
-              const RunOptions& options);
+/// Runs `plan` within plan.budget_bytes; targets[i] takes output i. Sinks are committed at the end.
+RunReport run(const Plan& plan, const std::vector<Target>& targets, const RunOptions& options);
 
 }  // namespace morsel::inline MORSEL_ABI
 

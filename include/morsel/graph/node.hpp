@@ -68,6 +68,10 @@ struct ReduceNode {
   bool per_chunk = false;     ///< one result per chunk instead of one per array
   bool raw_states = false;    ///< gives the unfinished states as bytes, for partial()
   Grid leaves;
+  /// Fixed by axes and declared shape when the node was made (axes of extent 1 do not count): true if the trailing axes
+  /// are reduced; they begin at axis `run_begin`.
+  bool trailing = true;
+  int run_begin = 0;
   /// Values that the reducer needs first (a histogram's range): 0-d float64 inputs, then `bind` makes the reducer.
   std::vector<Edge> parameters;
   std::function<ReducerPtr(const std::vector<double>&)> bind;

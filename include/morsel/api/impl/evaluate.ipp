@@ -1,0 +1,100 @@
+#pragma once
+
+#include <chrono>
+#include <morsel/api/evaluate.hpp>
+#include <morsel/exec/pool.hpp>
+#include <morsel/exec/stage_job.hpp>
+#include <morsel/graph/pass.hpp>
+#include <morsel/plan/lower.hpp>
+
+namespace morsel::inline MORSEL_ABI {
+namespace detail {
+
+/// Memory taken from the run whose task calls, or nothing.
+class Nested {
+ public:
+  Nested(StageJob* job, std::size_t bytes) : job_(job), bytes_(bytes) {
+    if (job_ && !job_->reserve(bytes_))
+      fail(Errc::budget_too_small, "computing inside a task: no room left in the outer run's budget; expected " + std::to_string(bytes_) +
+                                       " bytes free, raise the outer run's memory or compute outside");
+  }
+  ~Nested() {
+    if (job_) job_->give_back(bytes_);
+  }
+  Nested(const Nested&) = delete;
+  Nested& operator=(const Nested&) = delete;
+
+ private:
+  StageJob* job_;
+  std::size_t bytes_;
+};
+
+MORSEL_INLINE std::vector<Target> targets_or_memory(const std::vector<Edge>& values, const std::vector<Target>& targets) {
+  std::vector<Target> all = targets;
+  for (std::size_t i = all.size(); i < values.size(); ++i)
+    all.push_back(MemoryTarget{BufferView{nullptr, values[i].dtype().item_bytes(), values[i].shape(), Dims(values[i].shape().size(), 0)}});
+  return all;
+}
+
+}  // namespace detail
+
+MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vector<Target>& targets, const ComputeOptions& options) {
+  using namespace detail;
+  const auto begin = std::chrono::steady_clock::now();
+  if (values.empty()) return {};
+  if (options.threads < 0)
+    fail(Errc::invalid_argument, "computing: negative thread count; expected >= 0, got " + std::to_string(options.threads));
+  const Graph graph = optimise(trace(values), options.skip_passes);
+  StageJob* const outer = current_job();
+  const Workspace& workspace = options.workspace ? *options.workspace : Workspace::process();
+  const bool own_limit = !options.memory.is_default() && !options.workspace;
+  Limits limits;
+  limits.threads = outer ? 1 : options.threads > 0 ? options.threads : workspace.threads();
+  limits.memory_bytes = options.memory.is_default() ? workspace.memory_bytes()
+                        : own_limit                 ? options.memory.count()
+                                                    : std::min(options.memory.count(), workspace.memory_bytes());
+  Plan plan = lower(graph, targets, limits);
+
+  // A run takes what it can use, not all there is; what it gets is what it is proven against.
+  std::size_t granted = std::min(plan.ideal_bytes, limits.memory_bytes);
+  std::optional<Grant> grant;
+  if (outer)
+    granted = plan.smallest_bytes;
+  else if (!own_limit) {
+    grant.emplace(workspace.state(), plan.smallest_bytes, granted, options.stop);
+    granted = grant->bytes();
+  }
+  const Nested nested(outer, granted);
+  if (granted < plan.peak_bytes || plan.fixed_bytes > granted || granted < std::min(plan.ideal_bytes, limits.memory_bytes)) {
+    limits.memory_bytes = granted;
+    plan = lower(graph, targets, limits);
+  }
+  plan.budget_bytes = granted;
+
+  RunOptions run_options;
+  run_options.threads = plan.threads;
+  run_options.progress = options.progress;
+  run_options.trace = options.trace;
+  run_options.stop = options.stop;
+  run_options.on_partial = options.on_partial;
+  run_options.partial_period = options.partial_period;
+  run_options.shuffle_seed = options.shuffle_seed;
+  const std::chrono::duration<double> planning = std::chrono::steady_clock::now() - begin;
+  RunReport report = run(plan, targets, run_options);
+  report.plan_seconds = planning.count();
+  report.budget_bytes = own_limit || !options.memory.is_default() ? options.memory.count() : granted;
+  if (options.report) *options.report = report;
+  return report;
+}
+
+MORSEL_INLINE Explanation explain_plan(const std::vector<Edge>& values, const std::vector<Target>& targets, const ComputeOptions& options) {
+  const Graph graph = optimise(trace(values), options.skip_passes);
+  const Workspace& workspace = options.workspace ? *options.workspace : Workspace::process();
+  Limits limits;
+  limits.threads = options.threads > 0 ? options.threads : workspace.threads();
+  limits.memory_bytes = options.memory.is_default() ? workspace.memory_bytes() : options.memory.count();
+  const Plan plan = lower(graph, detail::targets_or_memory(values, targets), limits);
+  return {to_text(plan), to_json(plan), to_dot(plan), to_svg(plan)};
+}
+
+}  // namespace morsel::inline MORSEL_ABI

@@ -1,0 +1,1137 @@
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <morsel/exec/perform.hpp>
+
+namespace morsel::inline MORSEL_ABI::detail {
+
+// ---- small pieces ---------------------------------------------------------------------------------------------
+
+template <class T>
+void gather_strided(std::size_t n, const std::byte* from, std::ptrdiff_t stride, std::byte* to) {
+  T* out = reinterpret_cast<T*>(to);
+  for (std::size_t i = 0; i < n; ++i) std::memcpy(out + i, from + static_cast<std::ptrdiff_t>(i) * stride, sizeof(T));
+}
+template <class T>
+void scatter_strided(std::size_t n, const std::byte* from, std::byte* to, std::ptrdiff_t stride) {
+  const T* in = reinterpret_cast<const T*>(from);
+  for (std::size_t i = 0; i < n; ++i) std::memcpy(to + static_cast<std::ptrdiff_t>(i) * stride, in + i, sizeof(T));
+}
+template <class T>
+void gather_table(std::size_t n, const std::byte* from, const Index* offsets, std::byte* to) {
+  T* out = reinterpret_cast<T*>(to);
+  for (std::size_t i = 0; i < n; ++i) std::memcpy(out + i, from + offsets[i], sizeof(T));
+}
+struct Item16 {
+  std::uint64_t a, b;
+};
+
+MORSEL_INLINE void gather(std::size_t item, std::size_t n, const std::byte* from, std::ptrdiff_t stride, const Index* table, std::byte* to) {
+  if (table) {
+    switch (item) {
+      case 1: return gather_table<std::uint8_t>(n, from, table, to);
+      case 2: return gather_table<std::uint16_t>(n, from, table, to);
+      case 4: return gather_table<std::uint32_t>(n, from, table, to);
+      case 8: return gather_table<std::uint64_t>(n, from, table, to);
+      case 16: return gather_table<Item16>(n, from, table, to);
+      default:
+        for (std::size_t i = 0; i < n; ++i) std::memcpy(to + i * item, from + table[i], item);
+        return;
+    }
+  }
+  switch (item) {
+    case 1: return gather_strided<std::uint8_t>(n, from, stride, to);
+    case 2: return gather_strided<std::uint16_t>(n, from, stride, to);
+    case 4: return gather_strided<std::uint32_t>(n, from, stride, to);
+    case 8: return gather_strided<std::uint64_t>(n, from, stride, to);
+    case 16: return gather_strided<Item16>(n, from, stride, to);
+    default:
+      for (std::size_t i = 0; i < n; ++i) std::memcpy(to + i * item, from + static_cast<std::ptrdiff_t>(i) * stride, item);
+  }
+}
+
+MORSEL_INLINE void scatter(std::size_t item, std::size_t n, const std::byte* from, std::byte* to, std::ptrdiff_t stride) {
+  switch (item) {
+    case 1: return scatter_strided<std::uint8_t>(n, from, to, stride);
+    case 2: return scatter_strided<std::uint16_t>(n, from, to, stride);
+    case 4: return scatter_strided<std::uint32_t>(n, from, to, stride);
+    case 8: return scatter_strided<std::uint64_t>(n, from, to, stride);
+    case 16: return scatter_strided<Item16>(n, from, to, stride);
+    default:
+      for (std::size_t i = 0; i < n; ++i) std::memcpy(to + static_cast<std::ptrdiff_t>(i) * stride, from + i * item, item);
+  }
+}
+
+/// Where the elements of a stream lie, for positions relative to a box.
+struct Task::Access {
+  const std::byte* base = nullptr;
+  std::size_t item = 0;
+  Dims strides;                        // bytes per axis of the box
+  std::vector<const Index*> tables;    // per axis: byte offsets in place of a stride, or null
+};
+
+/// Loops over a box with several operands: extents, class and step of every operand per axis; axes of extent 1 are
+/// dropped, neighbours joined where all operands allow.
+struct Nest {
+  struct Axis {
+    Index extent = 1;
+    bool reduced = false;
+    std::vector<Index> steps;             // per operand
+    std::vector<const Index*> tables;     // per operand
+  };
+  std::vector<Axis> axes;
+
+  void add(Axis axis) {
+    if (axis.extent == 1) return;
+    if (!axes.empty()) {
+      Axis& outer = axes.back();
+      bool joins = outer.reduced == axis.reduced;
+      for (std::size_t i = 0; joins && i < axis.steps.size(); ++i)
+        joins = !outer.tables[i] && !axis.tables[i] && outer.steps[i] == axis.steps[i] * axis.extent;
+      if (joins) {
+        outer.extent *= axis.extent;
+        outer.steps = axis.steps;
+        return;
+      }
+    }
+    axes.push_back(std::move(axis));
+  }
+};
+
+/// Visits the positions of some axes of a nest in C order: f(offsets), one per operand.
+template <class F>
+void for_each_offset(const std::vector<const Nest::Axis*>& axes, std::vector<Index> offsets, F&& f) {
+  const std::size_t operands = offsets.size();
+  if (axes.empty()) return f(offsets);
+  std::vector<Index> at(axes.size(), 0);
+  std::vector<Index> now = offsets;
+  const auto place = [&] {
+    now = offsets;
+    for (std::size_t a = 0; a < axes.size(); ++a)
+      for (std::size_t i = 0; i < operands; ++i)
+        now[i] += axes[a]->tables[i] ? axes[a]->tables[i][at[a]] : axes[a]->steps[i] * at[a];
+  };
+  for (;;) {
+    place();
+    f(static_cast<const std::vector<Index>&>(now));
+    std::size_t a = axes.size();
+    for (;;) {
+      if (a == 0) return;
+      --a;
+      if (++at[a] < axes[a]->extent) break;
+      at[a] = 0;
+    }
+  }
+}
+
+/// Runs an expression's program over rows, tile by tile.
+class Evaluator {
+ public:
+  Evaluator(const Expression& expression, std::byte* workspace) : expression_(expression), workspace_(workspace) {
+    std::byte* at = workspace + aligned(expression.program.workspace_bytes());
+    for (std::size_t i = 0; i < expression.streams.size(); ++i, at += tile_size * 16) registers_.push_back(at);
+    for (std::size_t i = 0; i < expression.outputs.size(); ++i, at += tile_size * 16) out_registers_.push_back(at);
+    in_.resize(expression.streams.size());
+    out_.resize(expression.program.outputs().size());
+    expression.program.prepare(workspace);
+  }
+  std::byte* out_register(std::size_t output) const { return out_registers_[output]; }
+
+  /// Computes n elements of a row. bases[i], steps[i], tables[i] describe stream i (for streams the program uses);
+  /// to[k] receives program output k, contiguous, or null.
+  void row(std::size_t n, const std::byte* const* bases, const Index* steps, const Index* const* tables, std::byte* const* to) {
+    const TileProgram& program = expression_.program;
+    for (std::size_t s = 0; s < n; s += tile_size) {
+      const std::size_t m = std::min(tile_size, n - s);
+      for (std::size_t i = 0; i < in_.size(); ++i) {
+        if (!program_uses(i)) continue;
+        const std::size_t item = item_bytes_of(program.inputs()[i]);
+        const Index* table = tables[i];
+        const std::byte* from = bases[i] + (table ? 0 : static_cast<Index>(s) * steps[i]);
+        if (!table && steps[i] == static_cast<Index>(item)) {
+          in_[i] = from;
+        } else {
+          if (table || steps[i] != 0 || s == 0) gather(item, m, from, steps[i], table ? table + s : nullptr, registers_[i]);
+          in_[i] = registers_[i];
+        }
+      }
+      for (std::size_t k = 0; k < out_.size(); ++k)
+        out_[k] = to[k] ? to[k] + s * item_bytes_of(program.outputs()[k]) : nullptr;
+      program.run(m, in_.data(), out_.data(), workspace_);
+    }
+  }
+  bool program_uses(std::size_t stream) const {
+    return stream < expression_.program.input_count() && expression_.program.uses_input(stream);
+  }
+
+ private:
+  const Expression& expression_;
+  std::byte* workspace_;
+  std::vector<std::byte*> registers_, out_registers_;
+  std::vector<const void*> in_;
+  std::vector<void*> out_;
+};
+
+// ---- StageRun -------------------------------------------------------------------------------------------------
+
+MORSEL_INLINE StageRun::StageRun(const Plan& the_plan, const Stage& the_stage, const std::vector<Target>& the_targets,
+                                 const std::vector<std::byte*>& the_results, Counters& the_counters)
+    : plan(the_plan), stage(the_stage), targets(the_targets), results(the_results), counters(the_counters) {
+  task = lay_out_task(stage, &targets, plan.results);
+  std::size_t at = task.workspace_offset;
+  workspace_offset.push_back(at);
+  at += expression_workspace_bytes(stage.expression);
+  for (const Port& port : stage.ports)
+    for (const Expression& part : port.parts) {
+      workspace_offset.push_back(at);
+      at += expression_workspace_bytes(part);
+    }
+  for (const ReduceGroup& group : stage.groups) {
+    reducers.emplace_back();
+    finishers.emplace_back();
+    for (const Fold& fold : group.folds) {
+      ReducerPtr reducer = fold.reducer;
+      finishers.back().emplace_back();
+      if (fold.bind) {
+        std::vector<double> values;
+        for (const int result : fold.parameters) {
+          double value;
+          std::memcpy(&value, result_view(result).data, sizeof value);
+          values.push_back(value);
+        }
+        reducer = fold.bind(values);
+        if (reducer->state_bytes() != fold.reducer->state_bytes())
+          fail(Errc::internal_error, "binding " + reducer->name() + ": its states differ from the planned ones");
+      }
+      reducers.back().push_back(reducer);
+      for (const Finish& finish : fold.finishes) finishers.back().back().push_back(fold.bind ? reducer : finish.reducer);
+    }
+  }
+}
+
+MORSEL_INLINE StageRun::~StageRun() {
+  for (auto& [key, tree] : trees_)
+    for (auto& [place, states] : tree.waiting) {
+      destroy_states(key.first, states, tree.kept);
+      ::operator delete(states, std::align_val_t{64});
+    }
+}
+
+MORSEL_INLINE BufferView StageRun::result_view(int result) const {
+  const Result& r = plan.results[static_cast<std::size_t>(result)];
+  if (r.output >= 0)
+    if (const auto* memory = std::get_if<MemoryTarget>(&targets[static_cast<std::size_t>(r.output)])) return memory->values;
+  return BufferView::c_order(results[static_cast<std::size_t>(result)], r.shape, r.dtype.item_bytes());
+}
+
+MORSEL_INLINE Index StageRun::leaf_count(std::size_t group) const {
+  Index n = 1;
+  for (const int axis : stage.groups[group].axes) n *= stage.grid.axis(static_cast<std::size_t>(axis)).count();
+  return n;
+}
+
+MORSEL_INLINE void StageRun::destroy_states(std::size_t group, std::byte* states, Index kept) const {
+  for (const ReducerPtr& reducer : reducers[group]) {
+    if (!reducer->is_trivial()) reducer->destroy(states, static_cast<std::size_t>(kept));
+    states += aligned(static_cast<std::size_t>(kept) * reducer->state_bytes());
+  }
+}
+
+MORSEL_INLINE void StageRun::merge_states(std::size_t group, std::byte* left, std::byte* right, Index kept) const {
+  for (const ReducerPtr& reducer : reducers[group]) {
+    reducer->merge(left, right, static_cast<std::size_t>(kept));
+    if (!reducer->is_trivial()) reducer->destroy(right, static_cast<std::size_t>(kept));
+    const std::size_t bytes = aligned(static_cast<std::size_t>(kept) * reducer->state_bytes());
+    left += bytes;
+    right += bytes;
+  }
+}
+
+MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& strip, Index strip_number, int level, Index index,
+                                           std::byte* states, Index kept) {
+  const std::size_t bytes = state_set_bytes(stage.groups[group], kept);
+  const Index leaves = leaf_count(group);
+  auto* node = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{64}));
+  std::memcpy(node, states, bytes);
+  std::ptrdiff_t change = static_cast<std::ptrdiff_t>(bytes);
+  const auto release = [&](std::byte* p) {
+    ::operator delete(p, std::align_val_t{64});
+    change -= static_cast<std::ptrdiff_t>(bytes);
+  };
+  std::unique_lock lock(mutex_);
+  Tree& tree = trees_[{group, strip_number}];
+  tree.kept = kept;
+  tree.absorbed += std::min(leaves, (index + 1) << level) - (index << level);
+  for (;;) {
+    const Index count = (leaves + (Index{1} << level) - 1) >> level;
+    if (count == 1) break;
+    if (index == count - 1 && !(index & 1)) {  // an odd one is promoted
+      ++level;
+      index >>= 1;
+      continue;
+    }
+    const auto sibling = tree.waiting.find({level, index ^ 1});
+    if (sibling == tree.waiting.end()) {
+      tree.waiting[{level, index}] = node;
+      return change;
+    }
+    std::byte* other = sibling->second;
+    tree.waiting.erase(sibling);
+    lock.unlock();  // large states merge side by side
+    std::byte* left = index & 1 ? other : node;
+    std::byte* right = index & 1 ? node : other;
+    merge_states(group, left, right, kept);
+    release(right);
+    node = left;
+    ++level;
+    index >>= 1;
+    lock.lock();
+  }
+  lock.unlock();
+  finish_states(group, strip, node, kept, nullptr);
+  destroy_states(group, node, kept);
+  release(node);
+  return change;
+}
+
+MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Region& strip, const std::byte* states, Index kept,
+                                           const Dims* leaf_position) {
+  const ReduceGroup& group = stage.groups[group_number];
+  Index count = 1;
+  for (const int axis : group.axes) {
+    const std::size_t a = static_cast<std::size_t>(axis);
+    count *= leaf_position ? stage.grid.axis(a).length((*leaf_position)[a]) : stage.shape[a];
+  }
+  for (std::size_t f = 0; f < group.folds.size(); ++f) {
+    const Fold& fold = group.folds[f];
+    const std::size_t state = reducers[group_number][f]->state_bytes();
+    for (std::size_t k = 0; k < fold.finishes.size(); ++k) {
+      const Reducer& reducer = *finishers[group_number][f][k];
+      const Finish& finish = fold.finishes[k];
+      BufferView to = result_view(finish.result);
+      // The result's axes: kept ones in order, reduced ones gone, kept as 1 or numbered by chunk, then the reducer's own.
+      const std::size_t own = finish.raw ? 0 : reducer.result_shape().size();
+      const std::size_t result_rank = to.shape.size() - own;
+      const bool keeps_rank = result_rank == stage.shape.size();
+      Index per = 1;
+      for (std::size_t i = result_rank; i < to.shape.size(); ++i) per *= to.shape[i];
+      std::vector<Index> steps;     // of the result, per kept axis
+      std::vector<Index> extents;
+      std::byte* base = to.data;
+      std::size_t out = 0;
+      for (std::size_t i = 0; i < stage.shape.size(); ++i) {
+        if (is_reduced(group, i)) {
+          if (keeps_rank) {
+            if (leaf_position) base += to.strides[out] * (*leaf_position)[i];
+            ++out;
+          }
+          continue;
+        }
+        base += to.strides[out] * strip.lo[i];
+        steps.push_back(to.strides[out]);
+        extents.push_back(strip.hi[i] - strip.lo[i]);
+        ++out;
+      }
+      const Index item = static_cast<Index>(to.item_bytes);
+      Index expected = item;
+      bool inner_contiguous = true;
+      for (std::size_t i = to.shape.size(); i-- > result_rank; expected *= to.shape[i])
+        inner_contiguous &= to.strides[i] == expected || to.shape[i] == 1;
+      Region rows{Dims(extents.size(), 0), Dims(extents.size())};
+      for (std::size_t i = 0; i < extents.size(); ++i) rows.hi[i] = extents[i];
+      const bool run = inner_contiguous && !extents.empty() && steps.back() == item * per;
+      Index row = 1;
+      if (run) {
+        row = extents.back();
+        rows.hi[extents.size() - 1] = 1;
+      }
+      std::vector<std::byte> room(inner_contiguous ? 0 : static_cast<std::size_t>(per * item));
+      Index done = 0;
+      for_each_position(rows, [&](const Dims& at) {
+        std::byte* place = base;
+        for (std::size_t i = 0; i < extents.size(); ++i) place += steps[i] * at[i];
+        const std::byte* from = states + static_cast<std::size_t>(done) * state;
+        std::byte* direct = inner_contiguous ? place : room.data();
+        if (finish.raw)
+          std::memcpy(direct, from, static_cast<std::size_t>(row) * state);
+        else if (reinterpret_cast<std::uintptr_t>(direct) % 8 != 0) {
+          // The caller's memory may be anywhere; kernels write aligned elements.
+          std::vector<std::uint64_t> whole(static_cast<std::size_t>(row * per * item + 7) / 8);
+          reducer.finish(from, static_cast<std::size_t>(row), count, whole.data());
+          std::memcpy(direct, whole.data(), static_cast<std::size_t>(row * per * item));
+        } else
+          reducer.finish(from, static_cast<std::size_t>(row), count, direct);
+        if (!inner_contiguous) {
+          BufferView part{place, to.item_bytes, {}, {}};
+          for (std::size_t i = result_rank; i < to.shape.size(); ++i) {
+            part.shape.push_back(to.shape[i]);
+            part.strides.push_back(to.strides[i]);
+          }
+          copy_elements(BufferView::c_order(room.data(), part.shape, to.item_bytes), part);
+        }
+        done += row;
+      });
+    }
+    states += aligned(static_cast<std::size_t>(kept) * state);
+  }
+}
+
+MORSEL_INLINE void StageRun::report_partials(const PartialCallback&, Index) {}
+
+MORSEL_INLINE void StageRun::finish_empty() {
+  for (std::size_t g = 0; g < stage.groups.size(); ++g) {
+    const ReduceGroup& group = stage.groups[g];
+    const Shape whole = stage.shape;
+    Region kept_box = Region::of(whole);
+    bool any_reduced_empty = false;
+    for (std::size_t i = 0; i < whole.size(); ++i)
+      if (is_reduced(group, i)) any_reduced_empty |= whole[i] == 0;
+    if (!any_reduced_empty || group.per_chunk) continue;
+    // Row after row of the kept axes, so that memory stays small.
+    Region rows = kept_box;
+    Index row = 1;
+    for (std::size_t i = 0; i < whole.size(); ++i)
+      if (is_reduced(group, i)) rows.lo[i] = 0, rows.hi[i] = 1;
+    if (rows.size() == 0) continue;
+    for_each_position(rows, [&](const Dims& at) {
+      Region strip{at, at};
+      for (std::size_t i = 0; i < whole.size(); ++i) strip.hi[i] = at[i] + 1;
+      std::vector<std::uint64_t> states(state_set_bytes(group, row) / 8 + 16);
+      auto* place = reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(states.data()) + 63) / 64 * 64);
+      std::byte* s = place;
+      for (const ReducerPtr& reducer : reducers[g]) {
+        reducer->init(s, 1);
+        s += aligned(reducer->state_bytes());
+      }
+      finish_states(g, strip, place, 1, nullptr);
+      destroy_states(g, place, 1);
+    });
+  }
+}
+
+// ---- Task -----------------------------------------------------------------------------------------------------
+
+/// A group's states inside a task: sets of states, those that hold nodes of the tree on a stack, the rest free.
+struct Task::GroupState {
+  std::byte* memory = nullptr;
+  std::size_t set_bytes = 0;
+  Index kept = 1;           // output elements of this unit
+  Region strip;             // the unit's box; kept axes matter
+  Index strip_number = 0;
+  std::vector<std::size_t> free;
+  struct Entry {
+    int level;
+    Index index;
+    std::size_t set;
+  };
+  std::vector<Entry> stack;
+  std::size_t current = 0;  // set of the leaf under way
+  bool in_leaf = false;
+  std::vector<LeafRuns> runs;
+  std::vector<LeafRows> rows;
+  Dims kept_steps;          // state offset per axis of the driver
+  Dims index_steps;         // flat position along the reduced axes
+  std::byte* set(std::size_t k) const { return memory + k * set_bytes; }
+};
+
+MORSEL_INLINE Task::Task(StageRun& stage, std::byte* memory) : run_(stage), memory_(memory) {
+  port_views_.resize(stage.stage.ports.size());
+}
+MORSEL_INLINE Task::~Task() {
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (!groups_[g]) continue;
+    for (const auto& entry : groups_[g]->stack) run_.destroy_states(g, groups_[g]->set(entry.set), groups_[g]->kept);
+  }
+}
+
+MORSEL_INLINE void Task::begin(Index unit_number, const Region& unit) {
+  unit_number_ = unit_number;
+  unit_ = unit;
+  const Stage& stage = run_.stage;
+  steps_ = stage.steps.overlapping(unit);
+  at_ = steps_.lo;
+  fetched_ = 0;
+  begun_ = false;
+  holds_visit_ = false;
+  groups_.clear();
+  for (std::size_t g = 0; g < stage.groups.size(); ++g) {
+    const ReduceGroup& group = stage.groups[g];
+    auto state = std::make_unique<GroupState>();
+    state->memory = memory_ + run_.task.group_offset[g];
+    state->strip = unit;
+    state->kept_steps = Dims(stage.shape.size(), 0);
+    state->index_steps = Dims(stage.shape.size(), 0);
+    Index flat = 1;
+    for (std::size_t i = stage.shape.size(); i-- > 0;) {
+      if (is_reduced(group, i)) {
+        state->index_steps[i] = flat;
+        flat *= stage.shape[i];
+      } else {
+        state->kept_steps[i] = state->kept;
+        state->kept *= unit.hi[i] - unit.lo[i];
+      }
+    }
+    state->set_bytes = state_set_bytes(group, state->kept);
+    const std::size_t sets = 1 + carry_slots(leaves_per_unit(stage, group));
+    for (std::size_t k = sets; k-- > 0;) state->free.push_back(k);
+    Index strip_number = 0;
+    for (std::size_t i = 0; i < stage.shape.size(); ++i)
+      if (!is_reduced(group, i)) strip_number = strip_number * stage.units.axis(i).count() + stage.units.axis(i).chunk_of(unit.lo[i]);
+    state->strip_number = strip_number;
+    std::byte* leaf = memory_ + run_.task.leaf_workspace_offset;
+    for (const ReducerPtr& reducer : run_.reducers[g]) {
+      if (group.trailing) {
+        state->runs.emplace_back(*reducer, leaf);
+        leaf += aligned(LeafRuns::workspace_bytes(*reducer));
+      } else {
+        state->rows.emplace_back(*reducer, LeafRows::max_columns, leaf);
+        leaf += aligned(LeafRows::workspace_bytes(*reducer, LeafRows::max_columns));
+      }
+    }
+    groups_.push_back(std::move(state));
+  }
+}
+
+MORSEL_INLINE bool Task::fetch(FetchMode mode, const std::stop_token& stop) {
+  const Stage& stage = run_.stage;
+  if (!begun_) {
+    box_ = intersect(stage.steps.region(at_), unit_);
+    layout_ = lay_out(stage, box_);
+    if (run_.task.step_offset + layout_.total_bytes > stage.step_bytes)
+      fail(Errc::internal_error, "running '" + stage.name + "': step " + to_string(box_) + " needs more memory than planned; expected at most " +
+                                     std::to_string(stage.step_bytes) + ", got " + std::to_string(run_.task.step_offset + layout_.total_bytes));
+    fetch_states_.assign(layout_.fetches.size(), Fetched::State::filled);
+    begun_ = true;
+  }
+  std::byte* step = memory_ + run_.task.step_offset;
+  for (; fetched_ < layout_.fetches.size(); ++fetched_) {
+    FetchItem& f = layout_.fetches[fetched_];
+    const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
+    if (!port.source.spec().does_io) continue;
+    const Fetched got = port.source.fetch(f.chunk, f.region, {step + f.encoded_offset, f.encoded_bytes}, mode, stop);
+    if (got.state == Fetched::State::would_block) return false;
+    fetch_states_[fetched_] = got.state;
+    f.encoded_bytes = std::min(f.encoded_bytes, got.encoded_bytes);
+    run_.counters.bytes_read.fetch_add(got.encoded_bytes, std::memory_order_relaxed);
+    run_.counters.requests.fetch_add(got.requests, std::memory_order_relaxed);
+    (got.state == Fetched::State::missing ? run_.counters.missing : run_.counters.chunks).fetch_add(1, std::memory_order_relaxed);
+  }
+  return true;
+}
+
+MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
+  const Stage& stage = run_.stage;
+  std::byte* step = memory_ + run_.task.step_offset;
+  table_at_ = run_.task.step_offset + layout_.table_offset;
+  for (std::size_t p = 0; p < stage.ports.size(); ++p) {
+    const Port& port = stage.ports[p];
+    const PortNeed& need = layout_.needs[p];
+    if (!need.needed) continue;
+    if (port.kind == Port::Kind::result) {
+      port_views_[p] = run_.result_view(port.result);
+    } else if (port.kind == Port::Kind::source && port.source.spec().lends) {
+      port_views_[p] = port.source.lend(need.hull());
+    } else {
+      port_views_[p] = BufferView::c_order(step + layout_.port_offset[p],
+                                           port.kind == Port::Kind::source ? need.shape() : need.hull().shape(), port.dtype.item_bytes());
+    }
+  }
+  for (std::size_t i = 0; i < layout_.fetches.size(); ++i) {
+    if (stop.stop_requested()) return;
+    const FetchItem& f = layout_.fetches[i];
+    const std::size_t p = static_cast<std::size_t>(f.port);
+    const Port& port = stage.ports[p];
+    const PortNeed& need = layout_.needs[p];
+    Region place = f.region;
+    for (std::size_t a = 0; a < place.lo.size(); ++a) {
+      place.lo[a] = need.axes[a].locate(f.region.lo[a]);
+      place.hi[a] = place.lo[a] + f.region.hi[a] - f.region.lo[a];
+    }
+    const BufferView out = port_views_[p].part(Region::of(port_views_[p].shape), place);
+    if (fetch_states_[i] == Fetched::State::missing) {
+      std::vector<std::byte> zero(port.dtype.item_bytes());
+      const auto& fill = port.source.spec().fill;
+      fill_elements(out, fill.empty() ? zero.data() : fill.data());
+      continue;
+    }
+    const std::span<std::byte> encoded{step + f.encoded_offset, f.encoded_bytes};
+    const std::span<std::byte> scratch{step + layout_.scratch_offset, f.scratch_bytes};
+    if (f.in_place) {
+      const BufferView values = BufferView::c_order(encoded.data(), f.region.shape(), port.dtype.item_bytes());
+      port.source.decode(f.chunk, f.region, encoded, values, scratch);
+      if (!f.placed) copy_elements(values, out);
+    } else {
+      port.source.decode(f.chunk, f.region, encoded, out, scratch);
+    }
+  }
+  run_.counters.bytes_decoded.fetch_add(layout_.decoded_bytes, std::memory_order_relaxed);
+  bytes_done += layout_.decoded_bytes;
+}
+
+MORSEL_INLINE Task::Access Task::access(const Port& port, std::size_t number, const View& view, const Region& box) {
+  const BufferView& values = port_views_[number];
+  const PortNeed& need = layout_.needs[number];
+  const bool whole = port.kind == Port::Kind::result;
+  Access access;
+  access.base = values.data;
+  access.item = port.dtype.item_bytes();
+  access.strides = Dims(box.rank(), 0);
+  access.tables.assign(box.rank(), nullptr);
+  const auto locate = [&](std::size_t axis, Index position) { return whole ? position : need.axes[axis].locate(position); };
+  const bool lent = port.kind == Port::Kind::source && port.source.spec().lends;
+  for (std::size_t i = 0; i < view.maps.size(); ++i) {
+    const AxisMap& map = view.maps[i];
+    const Index stride = values.strides[i];
+    if (map.kind == AxisMap::Kind::constant) {
+      access.base += locate(i, map.offset) * stride;
+      continue;
+    }
+    const std::size_t axis = static_cast<std::size_t>(map.axis);
+    const bool affine = map.kind == AxisMap::Kind::affine && (whole || lent || need.axes[i].segments.empty());
+    if (affine) {
+      access.base += locate(i, map.offset + map.stride * box.lo[axis]) * stride;
+      if (!access.tables[axis])
+        access.strides[axis] += map.stride * stride;
+      else
+        fail(Errc::internal_error, "viewing a port: two maps drive one axis");
+      continue;
+    }
+    // Byte offsets, one per position; room was planned.
+    auto* table = reinterpret_cast<Index*>(memory_ + table_at_);
+    const Index n = box.hi[axis] - box.lo[axis];
+    table_at_ += aligned(static_cast<std::size_t>(n) * sizeof(Index));
+    for (Index x = 0; x < n; ++x) {
+      const Index position = map.kind == AxisMap::Kind::gather ? (*map.indices)[static_cast<std::size_t>(box.lo[axis] + x)]
+                                                               : map.offset + map.stride * (box.lo[axis] + x);
+      table[x] = locate(i, position) * stride;
+    }
+    access.tables[axis] = table;
+  }
+  return access;
+}
+
+MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_t workspace, const Region& box,
+                                        const std::vector<BufferView>& outputs) {
+  const Stage& stage = run_.stage;
+  std::vector<Access> streams;
+  for (const Stream& stream : expression.streams) {
+    const std::size_t p = static_cast<std::size_t>(stream.port);
+    streams.push_back(access(stage.ports[p], p, stream.view, box));
+  }
+  const Shape shape = box.shape();
+  // Streams passed on: plain copies.
+  for (std::size_t k = 0; k < expression.outputs.size(); ++k) {
+    if (expression.outputs[k].stream < 0 || !outputs[k].data) continue;
+    const Access& from = streams[static_cast<std::size_t>(expression.outputs[k].stream)];
+    if (std::all_of(from.tables.begin(), from.tables.end(), [](const Index* t) { return !t; })) {
+      BufferView view{const_cast<std::byte*>(from.base), from.item, shape, from.strides};
+      copy_elements(view, outputs[k]);
+      continue;
+    }
+    Nest nest;
+    for (std::size_t a = 0; a < shape.size(); ++a)
+      nest.add({shape[a], false, {from.strides[a], outputs[k].strides[a]}, {from.tables[a], nullptr}});
+    std::vector<const Nest::Axis*> outer;
+    for (std::size_t a = 0; a + 1 < nest.axes.size(); ++a) outer.push_back(&nest.axes[a]);
+    const Nest::Axis* inner = nest.axes.empty() ? nullptr : &nest.axes.back();
+    for_each_offset(outer, {0, 0}, [&](const std::vector<Index>& at) {
+      const std::size_t n = inner ? static_cast<std::size_t>(inner->extent) : 1;
+      for (std::size_t i = 0; i < n; ++i) {
+        const Index x = static_cast<Index>(i);
+        const Index source = !inner ? 0 : inner->tables[0] ? inner->tables[0][x] : inner->steps[0] * x;
+        std::memcpy(outputs[k].data + at[1] + (inner ? inner->steps[1] * x : 0), from.base + at[0] + source, from.item);
+      }
+    });
+  }
+  const std::size_t program_outputs = expression.program.outputs().size();
+  if (program_outputs == 0) return;
+  std::vector<const BufferView*> to(program_outputs, nullptr);
+  std::vector<std::size_t> output_of(program_outputs, 0);
+  bool wanted = false;
+  for (std::size_t k = 0; k < expression.outputs.size(); ++k)
+    if (expression.outputs[k].program_output >= 0 && outputs[k].data) {
+      to[static_cast<std::size_t>(expression.outputs[k].program_output)] = &outputs[k];
+      output_of[static_cast<std::size_t>(expression.outputs[k].program_output)] = k;
+      wanted = true;
+    }
+  if (!wanted) return;
+  Evaluator evaluator(expression, memory_ + workspace);
+  Nest nest;
+  for (std::size_t a = 0; a < shape.size(); ++a) {
+    Nest::Axis axis{shape[a], false, {}, {}};
+    for (const Access& s : streams) axis.steps.push_back(s.strides[a]), axis.tables.push_back(s.tables[a]);
+    for (const BufferView* view : to) axis.steps.push_back(view ? view->strides[a] : 0), axis.tables.push_back(nullptr);
+    nest.add(std::move(axis));
+  }
+  std::vector<const Nest::Axis*> outer;
+  for (std::size_t a = 0; a + 1 < nest.axes.size(); ++a) outer.push_back(&nest.axes[a]);
+  const std::size_t s = streams.size();
+  const std::size_t n = nest.axes.empty() ? 1 : static_cast<std::size_t>(nest.axes.back().extent);
+  std::vector<const std::byte*> bases(s);
+  std::vector<Index> steps(s, 0);
+  std::vector<const Index*> tables(s, nullptr);
+  std::vector<std::byte*> rows(program_outputs);
+  if (!nest.axes.empty())
+    for (std::size_t i = 0; i < s; ++i) steps[i] = nest.axes.back().steps[i], tables[i] = nest.axes.back().tables[i];
+  bool direct = true;
+  for (std::size_t k = 0; k < program_outputs; ++k)
+    direct &= !to[k] || nest.axes.empty() || nest.axes.back().steps[s + k] == static_cast<Index>(to[k]->item_bytes);
+  for_each_offset(outer, std::vector<Index>(s + program_outputs, 0), [&](const std::vector<Index>& at) {
+    for (std::size_t i = 0; i < s; ++i) bases[i] = streams[i].base + at[i];
+    if (direct) {
+      for (std::size_t k = 0; k < program_outputs; ++k) rows[k] = to[k] ? to[k]->data + at[s + k] : nullptr;
+      evaluator.row(n, bases.data(), steps.data(), tables.data(), rows.data());
+      return;
+    }
+    for (std::size_t begin = 0; begin < n; begin += tile_size) {
+      const std::size_t m = std::min(tile_size, n - begin);
+      std::vector<const std::byte*> shifted(bases);
+      std::vector<const Index*> shifted_tables(tables);
+      for (std::size_t i = 0; i < s; ++i) {
+        if (tables[i])
+          shifted_tables[i] += begin;
+        else
+          shifted[i] += static_cast<Index>(begin) * steps[i];
+      }
+      for (std::size_t k = 0; k < program_outputs; ++k) rows[k] = to[k] ? evaluator.out_register(output_of[k]) : nullptr;
+      evaluator.row(m, shifted.data(), steps.data(), shifted_tables.data(), rows.data());
+      for (std::size_t k = 0; k < program_outputs; ++k)
+        if (to[k]) {
+          const Index step = nest.axes.back().steps[s + k];
+          scatter(to[k]->item_bytes, m, rows[k], to[k]->data + at[s + k] + static_cast<Index>(begin) * step, step);
+        }
+    }
+  });
+}
+
+MORSEL_INLINE void Task::evaluate_ports() {
+  const Stage& stage = run_.stage;
+  std::size_t part_number = 1;
+  for (std::size_t p = 0; p < stage.ports.size(); ++p) {
+    const Port& port = stage.ports[p];
+    const std::size_t first = part_number;
+    part_number += port.parts.size();
+    if (!layout_.needs[p].needed || port.parts.empty()) continue;
+    const Region hull = layout_.needs[p].hull();
+    if (port.kind == Port::Kind::expression) {
+      run_expression(port.parts[0], run_.workspace_offset[first], hull, {port_views_[p]});
+    } else if (port.kind == Port::Kind::concat) {
+      const std::size_t axis = static_cast<std::size_t>(port.axis);
+      for (std::size_t k = 0; k < port.parts.size(); ++k) {
+        Region part = hull;
+        part.lo[axis] = std::max(hull.lo[axis], port.begins[k]);
+        part.hi[axis] = std::min(hull.hi[axis], port.begins[k + 1]);
+        if (part.hi[axis] <= part.lo[axis]) continue;
+        const BufferView place = port_views_[p].part(hull, part);
+        part.lo[axis] -= port.begins[k];
+        part.hi[axis] -= port.begins[k];
+        run_expression(port.parts[k], run_.workspace_offset[first + k], part, {place});
+      }
+    } else {
+      std::vector<BufferView> inputs;
+      std::byte* at = port_views_[p].data + aligned(port_views_[p].size_bytes());
+      for (std::size_t k = 0; k < port.parts.size(); ++k) {
+        inputs.push_back(BufferView::c_order(at, hull.shape(), port.parts[k].outputs[0].dtype.item_bytes()));
+        at += aligned(inputs.back().size_bytes());
+        run_expression(port.parts[k], run_.workspace_offset[first + k], hull, {inputs.back()});
+      }
+      ChunkInfo info;
+      info.region = hull;
+      info.position = port.grid.overlapping(hull).lo;
+      info.number = port.grid.number(info.position);
+      info.count = port.grid.count();
+      port.call->function(info, inputs, port_views_[p]);
+    }
+  }
+}
+
+MORSEL_INLINE void Task::store_outputs() {
+  const Stage& stage = run_.stage;
+  if (stage.stores.empty()) return;
+  std::vector<BufferView> outputs(stage.expression.outputs.size());
+  std::vector<const Store*> first(outputs.size(), nullptr);
+  for (std::size_t i = 0; i < stage.stores.size(); ++i) {
+    const Store& store = stage.stores[i];
+    const std::size_t k = static_cast<std::size_t>(store.output);
+    const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
+    const bool to_memory = result.output < 0 || std::holds_alternative<MemoryTarget>(run_.targets[static_cast<std::size_t>(result.output)]);
+    BufferView place = to_memory ? run_.result_view(store.result).part(Region::of(stage.shape), box_)
+                                 : BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes());
+    if (!first[k]) {
+      first[k] = &store;
+      outputs[k] = place;
+    }
+  }
+  run_expression(stage.expression, run_.workspace_offset[0], box_, outputs);
+  for (std::size_t i = 0; i < stage.stores.size(); ++i) {
+    const Store& store = stage.stores[i];
+    const std::size_t k = static_cast<std::size_t>(store.output);
+    const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
+    const Target* target = result.output < 0 ? nullptr : &run_.targets[static_cast<std::size_t>(result.output)];
+    if (!target || std::holds_alternative<MemoryTarget>(*target)) {
+      if (first[k] != &store) copy_elements(outputs[k], run_.result_view(store.result).part(Region::of(stage.shape), box_));
+    } else {
+      const BufferView place = BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes());
+      if (first[k] != &store) copy_elements(outputs[k], place);
+      if (const auto* visitor = std::get_if<VisitTarget>(target); visitor && visitor->ordered) holds_visit_ = true;
+    }
+  }
+  if (!holds_visit_) deliver();
+}
+
+MORSEL_INLINE void Task::deliver() {
+  const Stage& stage = run_.stage;
+  for (std::size_t i = 0; i < stage.stores.size(); ++i) {
+    const Store& store = stage.stores[i];
+    const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
+    if (result.output < 0) continue;
+    const Target& target = run_.targets[static_cast<std::size_t>(result.output)];
+    if (std::holds_alternative<MemoryTarget>(target)) continue;
+    const BufferView place = BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes());
+    if (const auto* visitor = std::get_if<VisitTarget>(&target)) {
+      visitor->visit(box_, place);
+    } else {
+      AnyChunkSink sink = std::get<SinkTarget>(target).sink;
+      std::byte* scratch = place.data + aligned(place.size_bytes());
+      sink.write(box_, place, {scratch, sink.scratch_bytes(box_)}, {});
+    }
+  }
+  holds_visit_ = false;
+}
+
+MORSEL_INLINE bool Task::compute(const std::stop_token& stop) {
+  decode(stop);
+  if (stop.stop_requested()) fail(Errc::cancelled, "running '" + run_.stage.name + "': cancelled");
+  evaluate_ports();
+  store_outputs();
+  reduce_step();
+  for (std::size_t p = 0; p < run_.stage.ports.size(); ++p)
+    if (run_.stage.ports[p].kind == Port::Kind::source && layout_.needs[p].needed)
+      run_.stage.ports[p].source.release(layout_.needs[p].hull());
+  begun_ = false;
+  fetched_ = 0;
+  std::size_t a = at_.size();
+  for (;;) {
+    if (a == 0) return false;
+    --a;
+    if (++at_[a] < steps_.hi[a]) return true;
+    at_[a] = steps_.lo[a];
+  }
+}
+
+MORSEL_INLINE void Task::reduce_step() {
+  const Stage& stage = run_.stage;
+  for (std::size_t g = 0; g < stage.groups.size(); ++g) {
+    const ReduceGroup& group = stage.groups[g];
+    GroupState& state = *groups_[g];
+    // Leaves: reduced axes by chunk, kept axes whole.
+    Region chunks = stage.grid.overlapping(box_);
+    for (std::size_t i = 0; i < stage.shape.size(); ++i)
+      if (!is_reduced(group, i)) chunks.lo[i] = 0, chunks.hi[i] = 1;
+    for_each_position(chunks, [&](const Dims& at) {
+      Region leaf = box_;
+      Index number = 0;
+      for (const int axis : group.axes) {
+        const std::size_t a = static_cast<std::size_t>(axis);
+        leaf.lo[a] = stage.grid.axis(a).begin(at[a]);
+        leaf.hi[a] = stage.grid.axis(a).end(at[a]);
+        number = number * stage.grid.axis(a).count() + at[a];
+      }
+      const Region part = intersect(leaf, box_);
+      if (!state.in_leaf) {
+        if (state.free.empty()) fail(Errc::internal_error, "reducing: more states than planned");
+        state.current = state.free.back();
+        state.free.pop_back();
+        state.in_leaf = true;
+      }
+      reduce_box(g, part, leaf, state.set(state.current));
+      bool ends = true;
+      for (const int axis : group.axes) ends &= part.hi[static_cast<std::size_t>(axis)] == leaf.hi[static_cast<std::size_t>(axis)];
+      if (!ends) return;
+      state.in_leaf = false;
+      if (group.per_chunk) {
+        Dims position = at;
+        run_.finish_states(g, state.strip, state.set(state.current), state.kept, &position);
+        run_.destroy_states(g, state.set(state.current), state.kept);
+        state.free.push_back(state.current);
+        return;
+      }
+      end_leaf(g, number);
+    });
+  }
+}
+
+MORSEL_INLINE void Task::end_leaf(std::size_t g, Index leaf) {
+  GroupState& state = *groups_[g];
+  state.stack.push_back({0, leaf, state.current});
+  while (state.stack.size() >= 2) {
+    auto& top = state.stack[state.stack.size() - 1];
+    auto& below = state.stack[state.stack.size() - 2];
+    if (top.level != below.level || !(top.index & 1) || below.index + 1 != top.index) break;
+    run_.merge_states(g, state.set(below.set), state.set(top.set), state.kept);
+    state.free.push_back(top.set);
+    ++below.level;
+    below.index >>= 1;
+    state.stack.pop_back();
+  }
+}
+
+MORSEL_INLINE std::ptrdiff_t Task::finish() {
+  std::ptrdiff_t change = 0;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    GroupState& state = *groups_[g];
+    if (run_.stage.groups[g].per_chunk || state.stack.empty()) continue;
+    const auto& last = state.stack.back();
+    const Index leaves = run_.leaf_count(g);
+    const bool all = state.stack.front().index == 0 && ((last.index + 1) << last.level) >= leaves;
+    if (all) {
+      // Every leaf of the strip was here: what is left on the stack merges from the right, odd ones promoted.
+      while (state.stack.size() > 1) {
+        const auto top = state.stack.back();
+        state.stack.pop_back();
+        run_.merge_states(g, state.set(state.stack.back().set), state.set(top.set), state.kept);
+      }
+      std::byte* states = state.set(state.stack.back().set);
+      run_.finish_states(g, state.strip, states, state.kept, nullptr);
+      run_.destroy_states(g, states, state.kept);
+    } else {
+      for (const auto& entry : state.stack)
+        change += run_.put(g, state.strip, state.strip_number, entry.level, entry.index, state.set(entry.set), state.kept);
+    }
+    state.stack.clear();
+  }
+  run_.counters.units.fetch_add(1, std::memory_order_relaxed);
+  return change;
+}
+
+/// Walks a box of one leaf and feeds the folds of a group.
+///   trailing:  kept elements one after another; for each its runs, in pieces of whole blocks where possible
+///   otherwise: strips of up to 256 neighbouring kept elements; for each its rows
+MORSEL_INLINE void Task::reduce_box(std::size_t g, const Region& box, const Region& leaf, std::byte* states) {
+  const Stage& stage = run_.stage;
+  const ReduceGroup& group = stage.groups[g];
+  GroupState& state = *groups_[g];
+  const Expression& expression = stage.expression;
+  const std::size_t rank = stage.shape.size();
+  const Shape shape = box.shape();
+
+  // Operands: the streams, then the state offset, then the flat position along the reduced axes.
+  table_at_ = run_.task.step_offset + layout_.table_offset;
+  std::vector<Access> streams;
+  for (const Stream& stream : expression.streams) {
+    const std::size_t p = static_cast<std::size_t>(stream.port);
+    streams.push_back(access(stage.ports[p], p, stream.view, box));
+  }
+  const std::size_t s = streams.size();
+  bool needs_index = false, direct = true, same_output = true;
+  for (std::size_t f = 0; f < group.folds.size(); ++f) {
+    needs_index |= run_.reducers[g][f]->needs_index();
+    direct &= expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream >= 0;
+    same_output &= group.folds[f].output == group.folds[0].output;
+  }
+  Nest nest;
+  std::vector<Index> start(s + 2, 0);
+  for (std::size_t a = 0; a < rank; ++a) {
+    Nest::Axis axis{shape[a], is_reduced(group, a), {}, {}};
+    for (const Access& stream : streams) axis.steps.push_back(stream.strides[a]), axis.tables.push_back(stream.tables[a]);
+    axis.steps.push_back(state.kept_steps[a]);
+    axis.steps.push_back(needs_index ? state.index_steps[a] : 0);
+    axis.tables.resize(s + 2, nullptr);
+    start[s] += state.kept_steps[a] * (axis.reduced ? 0 : box.lo[a] - state.strip.lo[a]);
+    start[s + 1] += state.index_steps[a] * box.lo[a];
+    nest.add(std::move(axis));
+  }
+  bool begins = true, ends = true, run_ends = true;
+  for (const int axis : group.axes) {
+    const std::size_t a = static_cast<std::size_t>(axis);
+    begins &= box.lo[a] == leaf.lo[a];
+    ends &= box.hi[a] == leaf.hi[a];
+    if (axis >= group.run_begin) run_ends &= box.hi[a] == leaf.hi[a];
+  }
+  std::vector<std::byte*> fold_states;
+  {
+    std::byte* at = states;
+    for (const ReducerPtr& reducer : run_.reducers[g]) {
+      fold_states.push_back(at);
+      at += aligned(static_cast<std::size_t>(state.kept) * reducer->state_bytes());
+    }
+  }
+  std::byte* room = memory_ + run_.task.leaf_workspace_offset;
+  for (const ReducerPtr& reducer : run_.reducers[g])
+    room += aligned(group.trailing ? LeafRuns::workspace_bytes(*reducer) : LeafRows::workspace_bytes(*reducer, LeafRows::max_columns));
+  // One room per fold for gathered or computed values.
+  const std::size_t room_bytes = aligned((group.trailing ? 2 * run_block : row_block * LeafRows::max_columns) * 16);
+
+  const std::size_t program_outputs = expression.program.outputs().size();
+  std::unique_ptr<Evaluator> evaluator;
+  bool any_program = false;
+  for (const Fold& fold : group.folds) any_program |= expression.outputs[static_cast<std::size_t>(fold.output)].program_output >= 0;
+  if (any_program) evaluator = std::make_unique<Evaluator>(expression, memory_ + run_.workspace_offset[0]);
+  std::vector<const std::byte*> bases(s);
+  std::vector<Index> steps(s, 0);
+  std::vector<const Index*> tables(s, nullptr);
+  std::vector<std::byte*> rows(program_outputs, nullptr);
+  // Folds that share an expression output share its values too.
+  std::vector<std::size_t> room_of(group.folds.size());
+  for (std::size_t f = 0; f < group.folds.size(); ++f) {
+    room_of[f] = f;
+    for (std::size_t e = 0; e < f; ++e)
+      if (group.folds[e].output == group.folds[f].output) {
+        room_of[f] = e;
+        break;
+      }
+  }
+
+  // Values of n elements of a row that begins at `at`, for every fold: straight from memory or into its room.
+  std::vector<const std::byte*> values(group.folds.size());
+  const auto bring = [&](const std::vector<Index>& at, const Nest::Axis* inner, std::size_t begin, std::size_t n,
+                         std::size_t room_offset, bool copies) {
+    if (any_program) {
+      for (std::size_t i = 0; i < s; ++i) {
+        steps[i] = inner ? inner->steps[i] : 0;
+        tables[i] = inner && inner->tables[i] ? inner->tables[i] + begin : nullptr;
+        bases[i] = streams[i].base + at[i] + (tables[i] ? 0 : steps[i] * static_cast<Index>(begin));
+      }
+      std::fill(rows.begin(), rows.end(), nullptr);
+      for (std::size_t f = 0; f < group.folds.size(); ++f) {
+        const int output = expression.outputs[static_cast<std::size_t>(group.folds[f].output)].program_output;
+        if (output < 0) continue;
+        const std::size_t item = item_bytes_of(run_.reducers[g][f]->input());
+        values[f] = room + room_of[f] * room_bytes + room_offset * item;
+        rows[static_cast<std::size_t>(output)] = const_cast<std::byte*>(values[f]);
+      }
+      evaluator->row(n, bases.data(), steps.data(), tables.data(), rows.data());
+    }
+    for (std::size_t f = 0; f < group.folds.size(); ++f) {
+      const int stream = expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream;
+      if (stream < 0) continue;
+      const std::size_t i = static_cast<std::size_t>(stream);
+      const Index step = inner ? inner->steps[i] : 0;
+      const Index* table = inner ? inner->tables[i] : nullptr;
+      const std::byte* from = streams[i].base + at[i] + (table ? 0 : step * static_cast<Index>(begin));
+      if (!table && (n == 1 || step == static_cast<Index>(streams[i].item))) {
+        if (!copies) {
+          values[f] = from;
+          continue;
+        }
+      }
+      values[f] = room + room_of[f] * room_bytes + room_offset * streams[i].item;
+      if (room_of[f] == f) gather(streams[i].item, n, from, step, table ? table + begin : nullptr, const_cast<std::byte*>(values[f]));
+    }
+  };
+
+  std::vector<const Nest::Axis*> kept_axes, reduced_axes;
+  const Nest::Axis* inner = nest.axes.empty() ? nullptr : &nest.axes.back();
+
+  if (group.trailing) {
+    if (inner && !inner->reduced) inner = nullptr;  // the run is a single element
+    for (std::size_t a = 0; a < nest.axes.size(); ++a) {
+      if (&nest.axes[a] == inner) continue;
+      (nest.axes[a].reduced ? reduced_axes : kept_axes).push_back(&nest.axes[a]);
+    }
+    // Rows of the inner axis per run; the nest may have joined leading reduced axes with the runs.
+    Index run_elements = 1;
+    for (std::size_t a = static_cast<std::size_t>(group.run_begin); a < rank; ++a) run_elements *= shape[a];
+    const std::size_t n = inner ? static_cast<std::size_t>(inner->extent) : 1;
+    bool contiguous = direct;
+    for (std::size_t f = 0; f < group.folds.size() && contiguous; ++f) {
+      const std::size_t i = static_cast<std::size_t>(expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
+      contiguous = !inner || (!inner->tables[i] && inner->steps[i] == static_cast<Index>(streams[i].item));
+    }
+    const std::size_t piece_limit = !contiguous ? run_block : group.folds.size() == 1 ? n : 2048;
+    const Index index_step = needs_index && inner ? inner->steps[s + 1] : 1;
+    for_each_offset(kept_axes, start, [&](const std::vector<Index>& kept_at) {
+      if (begins)
+        for (std::size_t f = 0; f < state.runs.size(); ++f)
+          state.runs[f].begin(fold_states[f] + static_cast<std::size_t>(kept_at[s]) * run_.reducers[g][f]->state_bytes());
+      Index in_run = 0;
+      for_each_offset(reduced_axes, kept_at, [&](const std::vector<Index>& at) {
+        std::size_t begin = 0;
+        while (begin < n) {
+          std::size_t m = std::min(piece_limit, n - begin);
+          m = std::min(m, static_cast<std::size_t>(run_elements - in_run));
+          if (index_step != 1) m = 1;
+          bring(at, inner, begin, m, 0, false);
+          for (std::size_t f = 0; f < state.runs.size(); ++f)
+            state.runs[f].absorb(values[f], m, at[s + 1] + static_cast<Index>(begin) * index_step);
+          begin += m;
+          in_run += static_cast<Index>(m);
+          if (in_run == run_elements) {
+            in_run = 0;
+            if (run_ends)
+              for (LeafRuns& run : state.runs) run.end_run();
+          }
+        }
+      });
+      if (ends)
+        for (LeafRuns& run : state.runs) run.finish();
+    });
+    return;
+  }
+
+  if (inner && inner->reduced) inner = nullptr;
+  for (std::size_t a = 0; a < nest.axes.size(); ++a) {
+    if (&nest.axes[a] == inner) continue;
+    (nest.axes[a].reduced ? reduced_axes : kept_axes).push_back(&nest.axes[a]);
+  }
+  const std::size_t columns = inner ? static_cast<std::size_t>(inner->extent) : 1;
+  bool contiguous = direct;
+  for (std::size_t f = 0; f < group.folds.size() && contiguous; ++f) {
+    const std::size_t i = static_cast<std::size_t>(expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
+    contiguous = !inner || (!inner->tables[i] && inner->steps[i] == static_cast<Index>(streams[i].item));
+  }
+  const Nest::Axis* row_axis = reduced_axes.empty() ? nullptr : reduced_axes.back();
+  bool row_tables = false;
+  if (row_axis)
+    for (const Index* table : row_axis->tables) row_tables |= table != nullptr;
+  for_each_offset(kept_axes, start, [&](const std::vector<Index>& kept_at) {
+    for (std::size_t begin = 0; begin < columns; begin += LeafRows::max_columns) {
+      const std::size_t width = std::min(LeafRows::max_columns, columns - begin);
+      const Index first_state = kept_at[s] + (inner ? inner->steps[s] * static_cast<Index>(begin) : 0);
+      if (begins)
+        for (std::size_t f = 0; f < state.rows.size(); ++f)
+          state.rows[f].begin(fold_states[f] + static_cast<std::size_t>(first_state) * run_.reducers[g][f]->state_bytes(), width);
+      if (contiguous && row_axis && !row_tables) {
+        // Rows straight from memory, the last reduced axis at once.
+        std::vector<const Nest::Axis*> outer(reduced_axes.begin(), reduced_axes.end() - 1);
+        for_each_offset(outer, kept_at, [&](const std::vector<Index>& at) {
+          for (std::size_t f = 0; f < state.rows.size(); ++f) {
+            const std::size_t i = static_cast<std::size_t>(expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
+            state.rows[f].absorb(streams[i].base + at[i] + static_cast<Index>(begin * streams[i].item), row_axis->steps[i],
+                                 static_cast<std::size_t>(row_axis->extent), at[s + 1], row_axis->steps[s + 1]);
+          }
+        });
+      } else {
+        // Rows are brought into the room first, as many as it holds of one last reduced axis.
+        std::vector<const Nest::Axis*> outer(reduced_axes.begin(), reduced_axes.empty() ? reduced_axes.end() : reduced_axes.end() - 1);
+        const std::size_t total = row_axis ? static_cast<std::size_t>(row_axis->extent) : 1;
+        const std::size_t block = std::max<std::size_t>(1, std::min<std::size_t>(row_block, 4096 / LeafRows::max_columns * (LeafRows::max_columns / width)));
+        for_each_offset(outer, kept_at, [&](const std::vector<Index>& at) {
+          std::vector<Index> row_at(at);
+          for (std::size_t r = 0; r < total; r += block) {
+            const std::size_t count = std::min(block, total - r);
+            for (std::size_t k = 0; k < count; ++k) {
+              for (std::size_t i = 0; i < row_at.size(); ++i)
+                row_at[i] = at[i] + (!row_axis ? 0
+                                     : row_axis->tables[i] ? row_axis->tables[i][r + k]
+                                                           : row_axis->steps[i] * static_cast<Index>(r + k));
+              bring(row_at, inner, begin, width, k * width, true);
+            }
+            for (std::size_t f = 0; f < state.rows.size(); ++f) {
+              const std::size_t item = item_bytes_of(run_.reducers[g][f]->input());
+              state.rows[f].absorb(room + room_of[f] * room_bytes, static_cast<std::ptrdiff_t>(width * item), count,
+                                   at[s + 1] + (row_axis ? row_axis->steps[s + 1] * static_cast<Index>(r) : 0),
+                                   row_axis ? row_axis->steps[s + 1] : 0);
+            }
+          }
+        });
+      }
+      if (ends)
+        for (LeafRows& leaf_rows : state.rows) leaf_rows.finish();
+    }
+  });
+}
+
+}  // namespace morsel::inline MORSEL_ABI::detail

@@ -1,0 +1,124 @@
+// One task: fetches, decodes, evaluates and reduces the steps of a unit. The one place that calls sources, kernels,
+// combiners and sinks.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <morsel/exec/run.hpp>
+#include <morsel/kernel/leaf.hpp>
+#include <morsel/plan/lower.hpp>
+#include <mutex>
+
+namespace morsel::inline MORSEL_ABI::detail {
+
+/// Counters of a run.
+struct Counters {
+  std::atomic<std::size_t> bytes_read{0}, bytes_decoded{0};
+  std::atomic<Index> requests{0}, chunks{0}, missing{0}, units{0};
+};
+
+/// States between tasks: the nodes of one tree over the leaves of one strip of kept elements.
+struct Tree {
+  std::map<std::pair<int, Index>, std::byte*> waiting;  ///< (level, index) -> one set of states
+  Index kept = 1;                                       ///< output elements of the strip
+  Index absorbed = 0;                                   ///< leaves
+};
+
+/// What the tasks of one stage share while it runs.
+class StageRun {
+ public:
+  StageRun(const Plan& plan, const Stage& stage, const std::vector<Target>& targets, const std::vector<std::byte*>& results,
+           Counters& counters);
+  ~StageRun();
+  StageRun(const StageRun&) = delete;
+  StageRun& operator=(const StageRun&) = delete;
+
+  const Plan& plan;
+  const Stage& stage;
+  const std::vector<Target>& targets;
+  const std::vector<std::byte*>& results;
+  Counters& counters;
+  TaskLayout task;
+  std::vector<std::size_t> workspace_offset;            ///< per expression: the root, then the parts of all ports
+  std::vector<std::vector<ReducerPtr>> reducers;        ///< per group and fold, bound
+  std::vector<std::vector<std::vector<ReducerPtr>>> finishers;
+
+  /// Output memory of a result: the caller's or between stages.
+  BufferView result_view(int result) const;
+  /// Takes states of tree node (level, index) of a group's strip; merges and, at the root, finishes. `states`: one set,
+  /// copied. Gives the change of bytes that wait.
+  std::ptrdiff_t put(std::size_t group, const Region& strip, Index strip_number, int level, Index index, std::byte* states, Index kept);
+  void finish_states(std::size_t group, const Region& strip, const std::byte* states, Index kept, const Dims* leaf_position);
+  /// Results of reductions over no elements at all.
+  void finish_empty();
+  Index leaf_count(std::size_t group) const;
+  /// Hands the value so far of every fold that goes to the caller to `callback`.
+  void report_partials(const PartialCallback& callback, Index total_units);
+  void destroy_states(std::size_t group, std::byte* states, Index kept) const;
+  void merge_states(std::size_t group, std::byte* left, std::byte* right, Index kept) const;
+
+ private:
+  friend class PartialReader;
+  std::mutex mutex_;
+  std::map<std::pair<std::size_t, Index>, Tree> trees_;
+};
+
+/// Values of an expression's streams at a box, and its program.
+class Evaluator;
+
+/// A unit on its way. Owned by one thread at a time.
+class Task {
+ public:
+  Task(StageRun& stage, std::byte* memory);
+  ~Task();
+
+  void begin(Index unit_number, const Region& unit);
+  /// Fetches what the current step needs; false if that would block (only with cached_only).
+  bool fetch(FetchMode mode, const std::stop_token& stop);
+  /// Decodes and evaluates the current step and moves on; false after the last one.
+  bool compute(const std::stop_token& stop);
+  /// Hands a whole chunk of values to the visitors and sinks of the current step; called by compute, or later when
+  /// the order demands it.
+  Index unit_number() const { return unit_number_; }
+  /// Gives the states of the unit to the trees; bytes that now wait there.
+  std::ptrdiff_t finish();
+  /// Set while values for an ordered visitor wait in the task's memory.
+  bool holds_visit() const { return holds_visit_; }
+  void deliver();
+  std::size_t bytes_done = 0;
+  std::byte* memory = nullptr;  ///< what the scheduler gave
+
+ private:
+  struct Access;
+  struct GroupState;
+  void decode(const std::stop_token& stop);
+  void evaluate_ports();
+  Access access(const Port& port, std::size_t number, const View& view, const Region& box);
+  void store_outputs();
+  void reduce_step();
+  void reduce_box(std::size_t group, const Region& box, const Region& leaf, std::byte* states);
+  void run_expression(const Expression& expression, std::size_t workspace, const Region& box,
+                      const std::vector<BufferView>& outputs);
+  void end_leaf(std::size_t group, Index leaf);
+
+  StageRun& run_;
+  std::byte* memory_;
+  Index unit_number_ = 0;
+  Region unit_, steps_;
+  Dims at_;
+  Region box_;
+  StepLayout layout_;
+  std::size_t fetched_ = 0;
+  std::vector<Fetched::State> fetch_states_;
+  std::vector<BufferView> port_views_;
+  std::size_t table_at_ = 0;
+  std::vector<std::unique_ptr<GroupState>> groups_;
+  bool begun_ = false, holds_visit_ = false;
+};
+
+}  // namespace morsel::inline MORSEL_ABI::detail
+
+#if defined(MORSEL_HEADER_ONLY)
+#include <morsel/exec/impl/perform.ipp>
+#endif

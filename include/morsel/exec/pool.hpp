@@ -1,0 +1,77 @@
+// Threads that wait between runs, and the memory ledger behind Workspace.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <morsel/exec/workspace.hpp>
+#include <mutex>
+#include <set>
+#include <stop_token>
+#include <utility>
+
+namespace morsel::inline MORSEL_ABI {
+
+/// The ledger: bytes granted, and who is next. Runs are served strictly in the order they came.
+struct Workspace::State {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::size_t limit = 0, granted = 0, peak = 0;
+  int threads = 1;
+  std::uint64_t next_ticket = 0, serving = 0;
+  std::set<std::uint64_t> given_up;
+  void advance() {
+    while (given_up.erase(serving)) ++serving;
+  }
+};
+
+/// Memory that one run may use; given back on destruction.
+class Grant {
+ public:
+  /// Waits until it is this run's turn and `least` bytes are free; takes up to `wish`.
+  /// **Fails**: budget_too_small if the workspace can never give that much; cancelled.
+  Grant(std::shared_ptr<Workspace::State> state, std::size_t least, std::size_t wish, std::stop_token stop);
+  Grant(const Grant&) = delete;
+  Grant& operator=(const Grant&) = delete;
+  ~Grant();
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::shared_ptr<Workspace::State> state_;
+  std::size_t bytes_ = 0;
+};
+
+/// Something threads can take part in until it is over.
+class Job {
+ public:
+  virtual ~Job() = default;
+  virtual void take_part() = 0;
+};
+
+/// Process-wide threads of two kinds: workers compute, lanes block in reads. Started when first asked for, they wait
+/// between jobs; a forked child starts anew.
+class ThreadPool {
+ public:
+  enum class Kind : std::uint8_t { worker, lane };
+  static ThreadPool& process();
+  /// Lets `count` threads take part in `job`, as soon as they are free.
+  void post(Kind kind, int count, const std::shared_ptr<Job>& job);
+
+ private:
+  void work(Kind kind);
+  bool start(Kind kind);
+  void before_fork();
+  void after_fork(bool child);
+
+  std::mutex* mutex_ = new std::mutex;
+  std::condition_variable* changed_ = new std::condition_variable;
+  std::deque<std::pair<Kind, std::shared_ptr<Job>>>* jobs_ = new std::deque<std::pair<Kind, std::shared_ptr<Job>>>;
+  int idle_[2] = {0, 0}, total_[2] = {0, 0};
+};
+
+}  // namespace morsel::inline MORSEL_ABI
+
+#if defined(MORSEL_HEADER_ONLY)
+#include <morsel/exec/impl/workspace.ipp>
+#endif

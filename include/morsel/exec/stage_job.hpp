@@ -1,0 +1,103 @@
+// The scheduler of one stage: books units in the plan's order, runs booked units in any order.
+//
+//   book (in order, memory fits) -> fetch -> would block? -> lane reads -> ready -> compute -> next step ... -> finish
+//
+// Booked units are a prefix of the order and need nothing more to finish, so a unit that does not fit now fits when
+// those before it are done: no deadlock, and never a byte above the budget.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <map>
+#include <memory>
+#include <morsel/exec/perform.hpp>
+#include <morsel/exec/pool.hpp>
+#include <morsel/exec/trace.hpp>
+#include <mutex>
+#include <random>
+
+namespace morsel::inline MORSEL_ABI::detail {
+
+/// What the stages of one run share.
+struct RunState {
+  RunState(const Plan& p, const std::vector<Target>& t, const RunOptions& o) : plan(p), targets(t), options(o), trace(!o.trace.empty()) {}
+
+  const Plan& plan;
+  const std::vector<Target>& targets;
+  const RunOptions& options;
+  Counters counters;
+  TraceLog trace;
+  std::size_t budget = 0, peak = 0;
+  std::atomic<std::size_t> booked{0};  ///< changed under the stage's lock only
+  Index total_units = 0;
+  std::atomic<int> threads_seen{0};
+  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now(), last_report = begin, last_partial = begin;
+  std::mutex progress_mutex, partial_mutex;
+
+  /// Enters bytes into the ledger; the one place where the law is checked.
+  void book(std::size_t bytes) {
+    booked += bytes;
+    if (booked > budget)
+      fail(Errc::internal_error, "booking memory: above the budget; expected at most " + std::to_string(budget) + ", got " +
+                                     std::to_string(booked.load()));
+    peak = std::max(peak, booked.load());
+  }
+  void report(bool finished, const std::string& what, int pass);
+};
+
+class StageJob : public Job, public std::enable_shared_from_this<StageJob> {
+ public:
+  static constexpr int lane_count = 4;
+
+  StageJob(RunState& run, StageRun& stage);
+  ~StageJob() override;
+  void take_part() override;
+  /// A lane: blocks in reads for tasks whose data is not cached.
+  void read();
+  /// Waits until all threads have left; throws the first error in plan order.
+  void finish();
+  /// Memory for a nested evaluation inside one of this job's tasks.
+  bool reserve(std::size_t bytes);
+  void give_back(std::size_t bytes);
+
+ private:
+  Region unit(Index number) const;
+  bool stopping() const;
+  std::unique_ptr<Task> book();
+  void process(std::unique_ptr<Task> task, int thread);
+  void release(std::unique_ptr<Task> task, std::ptrdiff_t waiting_bytes);
+  void deliver_in_order(std::unique_ptr<Task> task);
+  void note_failure(Index unit_number, std::exception_ptr error);
+  void partial();
+
+  RunState& run_;
+  StageRun& stage_;
+  std::vector<std::size_t> order_;  // axes of the unit grid, outermost first
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Index next_ = 0, total_ = 0, next_delivery_ = 0, failed_unit_ = 0;
+  std::size_t in_flight_ = 0, most_in_flight_ = 1, node_bytes_ = 0, stage_bytes_ = 0;
+  int participants_ = 0;
+  bool closed_ = false, lanes_on_ = false, lanes_posted_ = false, ordered_ = false, delivering_ = false;
+  std::exception_ptr failure_;
+  std::deque<std::unique_ptr<Task>> ready_, waiting_;
+  std::map<Index, std::unique_ptr<Task>> held_;
+  std::vector<std::byte*> free_;
+  std::minstd_rand random_;
+};
+
+class LaneJob : public Job {
+ public:
+  explicit LaneJob(std::shared_ptr<StageJob> stage) : stage_(std::move(stage)) {}
+  void take_part() override { stage_->read(); }
+
+ private:
+  std::shared_ptr<StageJob> stage_;
+};
+
+/// The job whose task runs on this thread, or null.
+StageJob*& current_job();
+
+}  // namespace morsel::inline MORSEL_ABI::detail

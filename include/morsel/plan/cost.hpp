@@ -1,0 +1,26 @@
+// Fixed numbers the planner decides by. They never depend on the machine: plans, hashes and explain do not vary from
+// run to run.
+#pragma once
+
+#include <cstddef>
+#include <morsel/base/config.hpp>
+
+namespace morsel::inline MORSEL_ABI::cost {
+
+/// Bytes a step brings in: large enough that a task costs nothing beside its work, small enough to stay in L2 between
+/// reading and reducing (reads of 256 KiB to 1 MiB measured best).
+inline constexpr std::size_t step_bytes = 512 * 1024;
+/// The planner halves the step down to this before it refuses a budget.
+inline constexpr std::size_t smallest_step_bytes = 4096;
+/// Bytes a task works through, step after step.
+inline constexpr std::size_t unit_bytes = 4 * 1024 * 1024;
+/// Part of the budget that the sequential order may take, in percent, so that reading and computing overlap.
+inline constexpr std::size_t sequential_percent = 80;
+/// A worker thread: its stack, and what the runner keeps for it.
+inline constexpr std::size_t thread_bytes = 1024 * 1024;
+/// The calling thread's share and the plan itself.
+inline constexpr std::size_t run_bytes = 64 * 1024;
+/// Steps looked at one by one when a stage's memory is not the same for all.
+inline constexpr long long exact_steps = 4096;
+
+}  // namespace morsel::inline MORSEL_ABI::cost

@@ -1,0 +1,440 @@
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <morsel/base/bytes.hpp>
+#include <morsel/kernel/leaf.hpp>
+#include <morsel/plan/cost.hpp>
+#include <morsel/plan/form.hpp>
+#include <morsel/plan/lower.hpp>
+
+namespace morsel::inline MORSEL_ABI {
+namespace detail {
+
+/// Groups of `factor` neighbouring chunks.
+MORSEL_INLINE AxisGrid coarsen(const AxisGrid& axis, Index factor) {
+  if (factor <= 1 || axis.count() <= 1) return axis;
+  if (factor >= axis.count()) return AxisGrid::regular(axis.extent(), axis.extent());
+  if (axis.is_regular()) {
+    // Keep group k = chunks [k * factor, (k + 1) * factor) even if the first chunk is short.
+    const Index step = axis.length(1) * factor;
+    return AxisGrid::regular(axis.extent(), axis.count() == 2 ? axis.extent() : step, axis.begin(factor));
+  }
+  std::vector<Index> boundaries;
+  for (Index k = 0; k < axis.count(); k += factor) boundaries.push_back(axis.begin(k));
+  boundaries.push_back(axis.extent());
+  return AxisGrid::from_boundaries(std::move(boundaries));
+}
+
+/// Pieces of at most `step` elements inside each chunk.
+MORSEL_INLINE AxisGrid refine(const AxisGrid& axis, Index step) {
+  step = std::max<Index>(step, 1);
+  if (axis.count() == 0 || axis.longest() <= step) return axis;
+  if (axis.count() == 1) return AxisGrid::regular(axis.extent(), step);
+  if (axis.is_uniform()) {
+    const Index c = axis.length(0);
+    if (c % step == 0) return AxisGrid::regular(axis.extent(), step);
+    // The largest divisor of the chunk not far below the wish keeps the grid regular.
+    for (Index d = step; d > step / 2; --d)
+      if (c % d == 0) return AxisGrid::regular(axis.extent(), d);
+  }
+  std::vector<Index> boundaries;
+  for (Index k = 0; k < axis.count(); ++k)
+    for (Index b = axis.begin(k); b < axis.end(k); b += step) boundaries.push_back(b);
+  boundaries.push_back(axis.extent());
+  return AxisGrid::from_boundaries(std::move(boundaries));
+}
+
+/// One stage's cut for a wished step size.
+class Cutter {
+ public:
+  explicit Cutter(Stage& stage) : stage_(stage), rank_(stage.shape.size()) {
+    if (stage.grid.count() > 0) {
+      const Region sample = stage.grid.region(stage.grid.count() / 2);
+      const Index n = std::max<Index>(1, sample.size());
+      const Index bytes = static_cast<Index>(lay_out(stage, sample).decoded_bytes);
+      element_bytes_ = std::max<Index>(1, ceil_div(bytes, n));
+    }
+    for (const ExpressionOutput& output : stage.expression.outputs)
+      element_bytes_ = std::max<Index>(element_bytes_, static_cast<Index>(output.dtype.item_bytes()));
+    fine_ = !stage.whole_chunks;
+    for (const Port& port : stage.ports)
+      if (port.kind == Port::Kind::source) fine_ &= port.source.spec().reads_regions || port.source.spec().lends;
+  }
+
+  void cut(std::size_t step_bytes) {
+    wish_ = std::max<Index>(1, static_cast<Index>(step_bytes) / element_bytes_);
+    unit_wish_ = std::max<Index>(wish_, static_cast<Index>(std::min<std::size_t>(cost::unit_bytes, 8 * step_bytes)) / element_bytes_);
+    if (size_of(stage_.shape) == 0) {
+      // Nothing to read; reductions over nothing still have results.
+      stage_.units = stage_.steps = stage_.grid;
+    } else if (stage_.groups.size() == 1 && !stage_.whole_chunks && !stage_.groups[0].per_chunk) {
+      cut_group(stage_.groups[0]);
+    } else if (stage_.groups.empty() && fine_) {
+      cut_freely();
+    } else {
+      stage_.units = stage_.steps = stage_.grid;
+      if (stage_.groups.empty() && !stage_.whole_chunks) coarsen_units();
+    }
+  }
+
+ private:
+  std::vector<AxisGrid> axes_of(const Grid& grid) const {
+    std::vector<AxisGrid> axes;
+    for (std::size_t i = 0; i < rank_; ++i) axes.push_back(grid.axis(i));
+    return axes;
+  }
+
+  /// Stores only, chunks must be read whole: several small chunks make a task.
+  void coarsen_units() {
+    std::vector<AxisGrid> axes = axes_of(stage_.grid);
+    Index have = 1;
+    for (const Index n : stage_.grid.chunk_shape()) have *= n;
+    for (std::size_t i = rank_; i-- > 0 && have < wish_;) {
+      const Index factor = std::min(axes[i].count(), wish_ / std::max<Index>(have, 1));
+      if (factor <= 1) break;
+      axes[i] = coarsen(axes[i], factor);
+      have *= factor;
+      if (axes[i].count() > 1) break;
+    }
+    stage_.units = Grid(std::move(axes));
+    stage_.steps = stage_.units;
+  }
+
+  /// Stores only, any region can be read: boxes whose inner runs are long on every side that reads or writes.
+  void cut_freely() {
+    Shape box(rank_, 1);
+    const auto volume = [&] {
+      Index n = 1;
+      for (const Index b : box) n *= b;
+      return n;
+    };
+    if (rank_ > 0) {
+      // The axis that is innermost for the output, and those innermost for sources that are seen transposed.
+      std::vector<std::size_t> inner{rank_ - 1};
+      for (const Stream& stream : stage_.expression.streams)
+        if (!stream.view.maps.empty() && stage_.ports[static_cast<std::size_t>(stream.port)].kind == Port::Kind::source) {
+          const AxisMap& last = stream.view.maps.back();
+          const std::size_t axis = static_cast<std::size_t>(last.axis);
+          if (last.kind == AxisMap::Kind::affine && stage_.shape[axis] > 1 &&
+              std::find(inner.begin(), inner.end(), axis) == inner.end())
+            inner.push_back(axis);
+        }
+      if (inner.size() > 1) {
+        const Index side = std::max<Index>(1, std::min<Index>(1024, static_cast<Index>(std::bit_floor(static_cast<std::uint64_t>(
+                                                  inner.size() == 2 ? isqrt(wish_) : wish_ / 64 + 1)))));
+        for (const std::size_t axis : inner) box[axis] = std::min(stage_.shape[axis], side);
+      }
+      for (std::size_t i = rank_; i-- > 0;) {
+        const Index room = wish_ / std::max<Index>(1, volume() / box[i]);
+        const Index extent = std::max(box[i], std::min(stage_.shape[i], std::max<Index>(1, room)));
+        box[i] = extent;
+        if (extent < stage_.shape[i]) break;
+      }
+    }
+    stage_.steps = stage_.units = Grid::regular(stage_.shape, box);
+  }
+  static Index isqrt(Index n) {
+    Index r = 1;
+    while ((r + 1) * (r + 1) <= n) ++r;
+    return r;
+  }
+
+  /// One group of reductions: kept axes are cut into strips, reduced axes into runs of leaves or, where a leaf is too
+  /// large, into pieces of one leaf.
+  void cut_group(const ReduceGroup& group) {
+    std::vector<AxisGrid> units = axes_of(stage_.grid), steps = units;
+    Index leaf = 1, kept = 1;
+    for (std::size_t i = 0; i < rank_; ++i) (is_reduced(group, i) ? leaf : kept) *= is_reduced(group, i) ? units[i].longest() : stage_.shape[i];
+    bool pieces = false;
+    if (fine_) {
+      Index columns = std::clamp<Index>(wish_ / leaf, 1, kept);
+      const Index fewest = group.trailing || rank_ == 0 ? 1 : std::min<Index>(stage_.shape[rank_ - 1], LeafRows::max_columns);
+      if (columns < fewest) columns = fewest;
+      pieces = leaf * columns > wish_ && leaf > 1;
+      // Strips grow from the last kept axis outwards.
+      Index room = columns;
+      for (std::size_t i = rank_; i-- > 0;) {
+        if (is_reduced(group, i)) continue;
+        const Index extent = std::max<Index>(1, std::min(stage_.shape[i], room));
+        units[i] = steps[i] = AxisGrid::regular(stage_.shape[i], extent);
+        room = extent == stage_.shape[i] ? room / extent : 1;
+      }
+      kept = 1;
+      for (std::size_t i = 0; i < rank_; ++i)
+        if (!is_reduced(group, i)) kept *= units[i].longest();
+      if (pieces) cut_leaf(group, kept, steps);
+    } else {
+      kept = 1;
+      for (std::size_t i = 0; i < rank_; ++i)
+        if (!is_reduced(group, i)) kept *= units[i].longest();
+    }
+    if (!pieces) {
+      Index have = leaf * kept;
+      merge_leaves(group, steps, have, wish_);
+      units_from_steps(group, steps, units);
+      merge_leaves(group, units, have, unit_wish_);
+    }
+    stage_.units = Grid(std::move(units));
+    stage_.steps = Grid(std::move(steps));
+  }
+  void units_from_steps(const ReduceGroup& group, const std::vector<AxisGrid>& steps, std::vector<AxisGrid>& units) const {
+    for (std::size_t i = 0; i < rank_; ++i)
+      if (is_reduced(group, i)) units[i] = steps[i];
+  }
+  /// Joins runs of consecutive leaves until about `wish` elements: along the last reduced axis, and only once that is
+  /// whole along the one before.
+  void merge_leaves(const ReduceGroup& group, std::vector<AxisGrid>& axes, Index& have, Index wish) const {
+    for (std::size_t i = rank_; i-- > 0;) {
+      if (!is_reduced(group, i)) continue;
+      const Index factor = static_cast<Index>(std::bit_floor(static_cast<std::uint64_t>(std::max<Index>(1, wish / std::max<Index>(have, 1)))));
+      if (factor > 1) {
+        const Index joined = std::min(factor, axes[i].count());
+        axes[i] = coarsen(axes[i], joined);
+        have *= joined;
+      }
+      if (axes[i].count() > 1) return;
+    }
+  }
+  /// A leaf of `kept` columns is more than a step: pieces in C order of the reduced axes.
+  void cut_leaf(const ReduceGroup& group, Index kept, std::vector<AxisGrid>& steps) const {
+    Index room = std::max<Index>(1, wish_ / kept);
+    if (!group.trailing) room = std::max<Index>(static_cast<Index>(row_block), room / static_cast<Index>(row_block) * static_cast<Index>(row_block));
+    for (std::size_t i = rank_; i-- > 0;) {
+      if (!is_reduced(group, i)) continue;
+      Index extent = std::min(steps[i].longest(), room);
+      // Whole blocks where possible: a cut block waits in a buffer.
+      if (extent < steps[i].longest() && extent >= static_cast<Index>(run_block)) extent = extent / static_cast<Index>(run_block) * static_cast<Index>(run_block);
+      const bool whole = extent == steps[i].longest();
+      steps[i] = refine(steps[i], extent);
+      room = whole ? std::max<Index>(1, room / extent) : 1;
+    }
+  }
+
+  Stage& stage_;
+  std::size_t rank_;
+  Index element_bytes_ = 1, wish_ = 1, unit_wish_ = 1;
+  bool fine_ = true;
+};
+
+/// Bytes of the largest step: every step if they may differ, else those at the corners and in the middle.
+MORSEL_INLINE std::size_t largest_step(const Stage& stage) {
+  const Index count = stage.steps.count();
+  std::size_t most = 0;
+  const auto look = [&](const Dims& position) {
+    most = std::max(most, lay_out(stage, stage.steps.region(position)).total_bytes);
+  };
+  if (count <= cost::exact_steps) {
+    for (Index i = 0; i < count; ++i) look(stage.steps.position(i));
+    return most;
+  }
+  const Dims counts = stage.steps.counts();
+  Dims choices(counts.size()), choice(counts.size(), 0);
+  std::vector<std::vector<Index>> candidates(counts.size());
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const AxisGrid& axis = stage.steps.axis(i);
+    std::vector<Index> c{0, counts[i] / 2, counts[i] - 1};
+    if (counts[i] > 1) c.push_back(1);
+    if (!axis.is_regular())
+      for (Index k = 0; k < counts[i]; ++k)
+        if (axis.length(k) == axis.longest()) {
+          c.push_back(k);
+          break;
+        }
+    std::sort(c.begin(), c.end());
+    c.erase(std::unique(c.begin(), c.end()), c.end());
+    candidates[i] = c;
+    choices[i] = static_cast<Index>(counts.size() > 5 ? std::min<std::size_t>(c.size(), 2) : c.size());
+  }
+  for_each_position(Region{choice, choices}, [&](const Dims& at) {
+    Dims position(at.size());
+    for (std::size_t i = 0; i < at.size(); ++i) position[i] = candidates[i][static_cast<std::size_t>(at[i])];
+    look(position);
+  });
+  return most;
+}
+
+MORSEL_INLINE Index units_along(const Stage& stage, const ReduceGroup& group, bool reduced) {
+  Index n = 1;
+  for (std::size_t i = 0; i < stage.shape.size(); ++i)
+    if (is_reduced(group, i) == reduced) n *= stage.units.axis(i).count();
+  return n;
+}
+
+/// States that a task hands to the tree at most.
+MORSEL_INLINE std::size_t node_bytes_per_task(const Stage& stage, const ReduceGroup& group) {
+  if (group.per_chunk || units_along(stage, group, true) <= 1) return 0;
+  return state_set_bytes(group, kept_elements(stage, group, stage.units.chunk_shape())) * carry_slots(leaves_per_unit(stage, group));
+}
+
+/// States that wait in the trees while tasks run one after another, strips first.
+MORSEL_INLINE std::size_t tree_bytes(const Stage& stage) {
+  std::size_t bytes = 0;
+  for (const ReduceGroup& group : stage.groups) {
+    if (group.per_chunk) continue;
+    if (units_along(stage, group, true) <= 1) continue;
+    Index leaves = 1;
+    for (const int axis : group.axes) leaves *= stage.grid.axis(static_cast<std::size_t>(axis)).count();
+    const std::size_t levels = static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(leaves))) + 1;
+    const Index trees = stage.groups.size() == 1 ? 1 : units_along(stage, group, false);
+    const std::size_t set = state_set_bytes(group, kept_elements(stage, group, stage.units.chunk_shape()));
+    bytes += set * levels * static_cast<std::size_t>(trees) + node_bytes_per_task(stage, group);
+  }
+  return bytes;
+}
+
+struct StageCost {
+  std::size_t task = 0, tree = 0;
+};
+
+MORSEL_INLINE StageCost cut_stage(Stage& stage, Cutter& cutter, std::size_t wish, const std::vector<Target>& targets,
+                                  const std::vector<Result>& results) {
+  cutter.cut(wish);
+  const TaskLayout task = lay_out_task(stage, &targets, results);
+  stage.step_bytes = round_up(task.total_bytes + largest_step(stage), 4096);
+  stage.state_bytes = task.leaf_workspace_offset;
+  stage.tree_bytes = tree_bytes(stage);
+  return {stage.step_bytes, stage.tree_bytes};
+}
+
+MORSEL_INLINE void predict(Plan& plan) {
+  std::vector<std::string> seen;
+  for (const PlannedSource& source : plan.sources) {
+    const ArraySpec& spec = source.source.spec();
+    plan.prediction.source_bytes += static_cast<std::size_t>(size_of(spec.shape())) * spec.dtype.item_bytes();
+  }
+  for (const Stage& stage : plan.stages) {
+    const Index steps = stage.steps.count();
+    // Steps of the middle stand for all where there are very many.
+    const Index looked = std::min<Index>(steps, cost::exact_steps);
+    Index requests = 0, chunks = 0;
+    std::size_t decoded = 0, encoded = 0;
+    for (Index i = 0; i < looked; ++i) {
+      const StepLayout layout = lay_out(stage, stage.steps.region(i));
+      decoded += layout.decoded_bytes;
+      for (const FetchItem& f : layout.fetches) {
+        const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
+        if (port.source.spec().does_io) requests += 1, encoded += f.encoded_bytes;
+      }
+    }
+    const double scale = looked ? static_cast<double>(steps) / static_cast<double>(looked) : 0;
+    if (steps > looked) {
+      requests = static_cast<Index>(static_cast<double>(requests) * scale);
+      decoded = static_cast<std::size_t>(static_cast<double>(decoded) * scale);
+      encoded = static_cast<std::size_t>(static_cast<double>(encoded) * scale);
+    }
+    // Chunks of the declared grids that the whole driver touches.
+    if (size_of(stage.shape) > 0) {
+      const StepLayout all = lay_out(stage, Region::of(stage.shape));
+      for (std::size_t p = 0; p < stage.ports.size(); ++p)
+        if (stage.ports[p].kind == Port::Kind::source && all.needs[p].needed) {
+          Index n = 1;
+          for (std::size_t a = 0; a < all.needs[p].axes.size(); ++a) {
+            const PortNeed::Axis& axis = all.needs[p].axes[a];
+            const AxisGrid& grid = stage.ports[p].grid.axis(a);
+            Index along = 0, last = -1;
+            const auto count = [&](Index lo, Index hi) {
+              const Index first = grid.chunk_of(lo), end = grid.chunk_of(hi - 1);
+              along += end - std::max(first, last + 1) + 1;
+              last = end;
+            };
+            if (axis.segments.empty())
+              count(axis.lo, axis.hi);
+            else
+              for (const auto& segment : axis.segments) count(segment.lo, segment.hi);
+            n *= along;
+          }
+          chunks += n;
+        }
+    }
+    plan.prediction.requests += requests;
+    plan.prediction.chunks += chunks;
+    plan.prediction.decoded_bytes += decoded;
+    plan.prediction.encoded_bytes += encoded;
+  }
+}
+
+}  // namespace detail
+
+MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets, const Limits& limits) {
+  using namespace detail;
+  Plan plan;
+  plan.budget_bytes = limits.memory_bytes;
+  for (const GraphPassTime& time : graph.times) plan.pass_times.push_back({time.name, time.seconds, time.skipped});
+  form_stages(graph, targets, limits, plan);
+
+  for (const Target& target : targets)
+    if (const auto* sink = std::get_if<SinkTarget>(&target))
+      for (const PlannedSource& source : plan.sources)
+        if (sink->sink.identity() == source.source.identity())
+          fail(Errc::already_exists, "saving: the target is one of the expression's own sources; expected another path, got " +
+                                         source.source.identity());
+
+  std::size_t results = 0;
+  for (Result& result : plan.results) {
+    const std::size_t bytes = static_cast<std::size_t>(size_of(result.shape)) * result.dtype.item_bytes();
+    const bool to_caller = result.output >= 0 && (static_cast<std::size_t>(result.output) >= targets.size() ||
+                                                  std::holds_alternative<MemoryTarget>(targets[static_cast<std::size_t>(result.output)]));
+    if (to_caller) plan.result_bytes += bytes;
+    if (result.output < 0) {
+      result.bytes = round_up(bytes, 64);
+      results += result.bytes;
+    }
+  }
+
+  std::vector<Cutter> cutters;
+  for (Stage& stage : plan.stages) cutters.emplace_back(stage);
+  const auto cut_all = [&](std::size_t wish) {
+    StageCost most;
+    for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+      const StageCost c = cut_stage(plan.stages[i], cutters[i], wish, targets, plan.results);
+      most.task = std::max(most.task, c.task + c.tree);
+    }
+    return most.task;
+  };
+  const auto widest = [&]() -> const Stage& {
+    return *std::max_element(plan.stages.begin(), plan.stages.end(), [](const Stage& a, const Stage& b) {
+      return a.step_bytes + a.tree_bytes < b.step_bytes + b.tree_bytes;
+    });
+  };
+  const std::size_t base = cost::run_bytes + results;
+  plan.smallest_bytes = round_up(base + cut_all(cost::smallest_step_bytes), 4096);
+  if (limits.memory_bytes < plan.smallest_bytes) {
+    const Stage& stage = widest();
+    std::string chunk = stage.steps.count() > 0 ? to_string(stage.steps.region(0)) : to_string(stage.shape);
+    fail(Errc::budget_too_small, "planning '" + stage.name + "': step " + chunk + " does not fit the memory budget; expected at least " +
+                                     std::to_string(plan.smallest_bytes) + " bytes (" + format_bytes(plan.smallest_bytes) + "), got " +
+                                     std::to_string(limits.memory_bytes) + " bytes (" + format_bytes(limits.memory_bytes) + ")");
+  }
+
+  // The largest steps with which every thread has a task of its own and one more is on its way.
+  plan.threads = std::max(1, limits.threads);
+  const auto fixed = [&](int threads) { return base + static_cast<std::size_t>(threads - 1) * cost::thread_bytes; };
+  while (plan.threads > 1 && (fixed(plan.threads) - base > limits.memory_bytes / 4 || fixed(plan.threads) + cost::smallest_step_bytes > limits.memory_bytes))
+    --plan.threads;
+  std::size_t wish = cost::step_bytes;
+  for (;; wish /= 2) {
+    const std::size_t task = cut_all(wish);
+    plan.ideal_bytes = std::max(plan.ideal_bytes, fixed(plan.threads) + task * static_cast<std::size_t>(plan.threads + 1));
+    const std::size_t room = limits.memory_bytes > fixed(plan.threads) ? limits.memory_bytes - fixed(plan.threads) : 0;
+    if (task * static_cast<std::size_t>(plan.threads + 1) <= room / 100 * cost::sequential_percent) break;
+    if (wish / 2 < cost::smallest_step_bytes) {
+      while (plan.threads > 1 && fixed(plan.threads) + task * static_cast<std::size_t>(plan.threads) > limits.memory_bytes) --plan.threads;
+      break;
+    }
+  }
+  if (plan.threads < limits.threads)
+    plan.notes.push_back("fewer_threads: " + std::to_string(plan.threads) + " of " + std::to_string(limits.threads) +
+                         " threads run, the budget has no room for more");
+  plan.fixed_bytes = fixed(plan.threads);
+  std::size_t most = 0;
+  for (const Stage& stage : plan.stages) most = std::max(most, stage.step_bytes + stage.tree_bytes);
+  plan.peak_bytes = plan.fixed_bytes + most;
+  if (plan.peak_bytes > limits.memory_bytes)
+    fail(Errc::internal_error, "planning: peak above the budget; expected at most " + std::to_string(limits.memory_bytes) + ", got " +
+                                   std::to_string(plan.peak_bytes));
+  predict(plan);
+  return plan;
+}
+
+}  // namespace morsel::inline MORSEL_ABI

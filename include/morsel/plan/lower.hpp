@@ -1,0 +1,103 @@
+// Graph to plan: forms stages, cuts them into units and steps that fit the budget, proves the peak.
+#pragma once
+
+#include <morsel/graph/pass.hpp>
+#include <morsel/plan/plan.hpp>
+
+namespace morsel::inline MORSEL_ABI {
+
+/// 1. form_stages: elementwise regions become expressions over ports; reductions become stages by pass and driver
+/// 2. share passes: stages of one pass over the same source interleave
+/// 3. cut: units and steps, the largest that leave room for all threads, smaller until they fit
+/// 4. place results between stages in memory or, if they do not fit, in a spill file
+/// 5. prove: peak of the sequential order <= budget; predict reads
+///
+/// **Fails**: budget_too_small with the stage, the chunk and the smallest budget that would do; already_exists for a
+/// sink that is one of the graph's own sources.
+Plan lower(const Graph& graph, const std::vector<Target>& targets, const Limits& limits);
+
+/// What a step needs: the box of every port, and where it lies in the task's memory.
+struct PortNeed {
+  struct Axis {
+    Index lo = 0, hi = 0;
+    /// Positions [lo, hi), of which `before` come earlier in the compacted axis.
+    struct Segment {
+      Index lo = 0, hi = 0, before = 0;
+    };
+    std::vector<Segment> segments;  ///< empty: all of [lo, hi)
+    Index length() const { return segments.empty() ? hi - lo : segments.back().before + segments.back().hi - segments.back().lo; }
+    /// Place of position `i` in the compacted axis.
+    Index locate(Index i) const;
+  };
+  std::vector<Axis> axes;
+  bool needed = false;
+  Shape shape() const;       ///< compacted
+  Region hull() const;
+};
+
+/// One read of a source: a region of one chunk (or any region of a source that reads regions).
+struct FetchItem {
+  int port = 0;
+  Dims chunk;
+  Region region;
+  std::size_t encoded_offset = 0, encoded_bytes = 0;  ///< in the task's memory
+  std::size_t scratch_bytes = 0;
+  bool in_place = false;     ///< encoded bytes are the elements
+  bool placed = false;       ///< ... and lie where the port's array wants them
+};
+
+/// Where everything of a step lies.
+struct StepLayout {
+  std::vector<PortNeed> needs;
+  std::vector<std::size_t> port_offset;   ///< of a port's assembled elements; npos: lent or direct
+  std::vector<FetchItem> fetches;
+  std::size_t scratch_offset = 0, scratch_bytes = 0;
+  std::size_t table_offset = 0, table_bytes = 0;  ///< offsets of gathered positions
+  std::size_t total_bytes = 0;
+  std::size_t decoded_bytes = 0;
+  static constexpr std::size_t npos = ~std::size_t{0};
+};
+
+/// The layout of a step that evaluates `box` of the stage's driver. Pure; used by the planner to size tasks and by the
+/// runner to fill them.
+StepLayout lay_out(const Stage& stage, const Region& box);
+
+/// Memory of a task beside its step: program workspace, leaf workspaces, leaf and carry states.
+struct TaskLayout {
+  std::size_t workspace_offset = 0;
+  std::vector<std::size_t> group_offset;  ///< per group: leaf states, then carry slots
+  std::size_t leaf_workspace_offset = 0;
+  std::size_t output_offset = 0;          ///< C-order room for outputs that sinks and visitors take
+  std::vector<std::size_t> store_offset;
+  std::size_t step_offset = 0;            ///< the step's layout begins here
+  std::size_t total_bytes = 0;            ///< without the step
+};
+namespace detail {
+
+bool is_reduced(const ReduceGroup& group, std::size_t axis);
+/// Output elements of a group in a box of the driver: the product of its kept extents.
+Index kept_elements(const Stage& stage, const ReduceGroup& group, const Shape& box);
+/// Bytes of one set of states for n output elements: the arrays of all folds, one after another.
+std::size_t state_set_bytes(const ReduceGroup& group, Index n);
+/// Sets of states a task of `leaves` leaves holds at most.
+std::size_t carry_slots(Index leaves);
+Index leaves_per_unit(const Stage& stage, const ReduceGroup& group);
+Index units_along(const Stage& stage, const ReduceGroup& group, bool reduced);
+/// States that a task hands to the tree at most.
+std::size_t node_bytes_per_task(const Stage& stage, const ReduceGroup& group);
+std::size_t expression_workspace_bytes(const Expression& expression);
+/// True if positions through this map have no constant distance in the port's memory.
+bool needs_table(const Port& port, const AxisMap& map);
+inline std::size_t aligned(std::size_t bytes) { return round_up(bytes, 64); }
+
+}  // namespace detail
+
+TaskLayout lay_out_task(const Stage& stage, const std::vector<Target>* targets, const std::vector<Result>& results);
+
+}  // namespace morsel::inline MORSEL_ABI
+
+#if defined(MORSEL_HEADER_ONLY)
+#include <morsel/plan/impl/form.ipp>
+#include <morsel/plan/impl/layout.ipp>
+#include <morsel/plan/impl/lower.ipp>
+#endif

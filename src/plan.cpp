@@ -1,0 +1,4 @@
+#include <morsel/plan/impl/describe.ipp>
+#include <morsel/plan/impl/form.ipp>
+#include <morsel/plan/impl/layout.ipp>
+#include <morsel/plan/impl/lower.ipp>
