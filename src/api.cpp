@@ -2,7 +2,10 @@
 #include <morsel/api/impl/any_lazy_array.ipp>
 #include <morsel/api/impl/async.ipp>
 #include <morsel/api/impl/axes.ipp>
+#include <morsel/api/impl/create.ipp>
 #include <morsel/api/impl/manipulation.ipp>
+#include <morsel/api/impl/map.ipp>
+#include <morsel/api/impl/open.ipp>
 #include <morsel/api/impl/operand.ipp>
 #include <morsel/api/impl/reduction.ipp>
 #include <morsel/api/impl/slicing.ipp>
