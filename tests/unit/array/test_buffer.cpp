@@ -83,6 +83,27 @@ TEST_CASE("copies between any strides write every element and nothing else", "[a
   }
 }
 
+TEST_CASE("planes are transposed right whatever part of a block is left over", "[array]") {
+  Random random(14);
+  for (const std::size_t item : item_sizes)
+    for (const Index rows : {8, 31, 32, 33, 64, 97})
+      for (const Index columns : {8, 32, 40, 63, 96}) {
+        std::vector<std::byte> source(static_cast<std::size_t>(rows * columns) * item);
+        for (std::byte& b : source) b = static_cast<std::byte>(random());
+        std::vector<std::byte> target(source.size());
+        BufferView from = BufferView::c_order(source.data(), {columns, rows}, item);
+        from.strides = {static_cast<Index>(item), columns * static_cast<Index>(item)};
+        copy_elements(from, BufferView::c_order(target.data(), {columns, rows}, item));
+        std::size_t wrong = 0;
+        for (Index i = 0; i < rows; ++i)
+          for (Index j = 0; j < columns; ++j)
+            wrong += std::memcmp(&source[static_cast<std::size_t>(i * columns + j) * item],
+                                 &target[static_cast<std::size_t>(j * rows + i) * item], item) != 0;
+        INFO(rows << " x " << columns << " of " << item);
+        REQUIRE(wrong == 0);
+      }
+}
+
 TEST_CASE("fills write every element and nothing else", "[array]") {
   Random random(12);
   for (int round = 0; round < 2000; ++round) {

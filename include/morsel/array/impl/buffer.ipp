@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <cstring>
 #include <morsel/array/buffer.hpp>
 
@@ -35,30 +38,76 @@ void copy_run(const std::byte* from, Index from_stride, std::byte* to, Index to_
   }
 }
 
+inline constexpr Index copy_block = 32;
+
+/// One stage of a transpose of 8 x 8 bytes: the bytes K columns to the right in row i trade places with those
+/// in row i + K.
+template <int K>
+void trade_bytes(std::uint64_t (&row)[8]) {
+  constexpr std::uint64_t mask = K == 4   ? 0x00000000ffffffffu
+                                 : K == 2 ? 0x0000ffff0000ffffu
+                                          : 0x00ff00ff00ff00ffu;
+  const auto trade = [](std::uint64_t& upper, std::uint64_t& lower) {
+    const std::uint64_t changed = ((upper >> (8 * K)) ^ lower) & mask;
+    lower ^= changed;
+    upper ^= changed << (8 * K);
+  };
+  trade(row[0], row[K]);
+  trade(row[K == 1 ? 2 : 1], row[K == 1 ? 3 : K + 1]);
+  trade(row[K == 4 ? 2 : 4], row[K == 4 ? 6 : 4 + K]);
+  trade(row[K == 4 ? 3 : K == 2 ? 5 : 6], row[7]);
+}
+
+/// Writes the columns of a whole tile of bytes as rows, 8 x 8 bytes at a time in registers.
+MORSEL_INLINE void copy_byte_columns(const std::byte* tile, std::byte* to, Index to_row) {
+  for (Index a = 0; a < copy_block; a += 8)
+    for (Index b = 0; b < copy_block; b += 8) {
+      std::uint64_t row[8];
+      for (int i = 0; i < 8; ++i) std::memcpy(&row[i], tile + (b + i) * copy_block + a, 8);
+      trade_bytes<4>(row);
+      trade_bytes<2>(row);
+      trade_bytes<1>(row);
+      for (int i = 0; i < 8; ++i) std::memcpy(to + (a + i) * to_row + b, &row[i], 8);
+    }
+}
+
+/// Copies a whole block through a tile. The counts are constants: loops unroll and rows move without calls.
+template <std::size_t N>
+void copy_block_of(const std::byte* from, Index from_row, std::byte* to, Index to_row) {
+  constexpr auto step = static_cast<Index>(N);
+  alignas(64) std::byte tile[copy_block * copy_block * N];
+  for (Index i = 0; i < copy_block; ++i)
+    std::memcpy(tile + i * copy_block * step, from + i * from_row, copy_block * N);
+  if constexpr (N == 1 && std::endian::native == std::endian::little) {
+    copy_byte_columns(tile, to, to_row);
+  } else {
+    for (Index j = 0; j < copy_block; ++j)
+      for (Index i = 0; i < copy_block; ++i)
+        std::memcpy(to + j * to_row + i * step, tile + (i * copy_block + j) * step, N);
+  }
+}
+
 /// Copies a plane whose fastest axis is `across` in the source and `along` in the destination, block by
-/// block. Blocks pass through a small tile, so that both sides are touched in whole rows: with rows a power
-/// of two apart, a block's lines would otherwise evict one another from the L1 cache.
+/// block. Whole blocks pass through a small tile, so that both sides are touched in whole rows: with rows a
+/// power of two apart, a block's lines would otherwise evict one another from the L1 cache.
 template <std::size_t N>
 void copy_plane(const std::byte* from, std::byte* to, const CopyAxis& across, const CopyAxis& along,
                 std::size_t item) {
-  constexpr Index block = 32;
   constexpr auto step = static_cast<Index>(N);
-  alignas(64) std::byte tile[N == 0 ? 1 : block * block * N];
-  for (Index i = 0; i < along.extent; i += block) {
-    const Index ni = std::min(block, along.extent - i);
-    for (Index j = 0; j < across.extent; j += block) {
-      const Index nj = std::min(block, across.extent - j);
+  const bool in_rows = N > 0 && across.from == step && along.to == step;
+  for (Index i = 0; i < along.extent; i += copy_block) {
+    const Index ni = std::min(copy_block, along.extent - i);
+    for (Index j = 0; j < across.extent; j += copy_block) {
+      const Index nj = std::min(copy_block, across.extent - j);
       const std::byte* source = from + i * along.from + j * across.from;
       std::byte* target = to + i * along.to + j * across.to;
-      if constexpr (N == 0) {
-        for (Index a = 0; a < nj; ++a)
-          copy_run<N>(source + a * across.from, along.from, target + a * across.to, along.to, ni, item);
-      } else {
-        for (Index a = 0; a < ni; ++a)
-          copy_run<N>(source + a * along.from, across.from, tile + a * block * step, step, nj, item);
-        for (Index a = 0; a < nj; ++a)
-          copy_run<N>(tile + a * step, block * step, target + a * across.to, along.to, ni, item);
-      }
+      if constexpr (N > 0)
+        if (in_rows && ni == copy_block && nj == copy_block) {
+          copy_block_of<N>(source, along.from, target, across.to);
+          continue;
+        }
+      for (Index a = 0; a < nj; ++a)
+        copy_run<N>(source + a * across.from, along.from, target + a * across.to, along.to, ni, item);
     }
   }
 }
@@ -85,22 +134,20 @@ void for_each_start(const CopyAxes& axes, const std::byte* from, std::byte* to, 
 
 template <std::size_t N>
 void copy_axes(const std::byte* from, std::byte* to, CopyAxes axes, std::size_t item) {
-  const CopyAxis along = axes.empty() ? CopyAxis{1, 0, 0} : axes.back();
-  if (!axes.empty()) axes.pop_back();
+  CopyAxis along = axes.back();
+  axes.pop_back();
   std::size_t fastest = axes.size();
   Index smallest = along.from < 0 ? -along.from : along.from;
   for (std::size_t i = 0; i < axes.size(); ++i) {
     const Index stride = axes[i].from < 0 ? -axes[i].from : axes[i].from;
     if (stride != 0 && stride < smallest) fastest = i, smallest = stride;
   }
-  if (fastest == axes.size() || along.extent < 4 || axes[fastest].extent < 4) {
-    const bool whole = along.from == static_cast<Index>(item) && along.to == along.from;
-    const std::size_t run_bytes = static_cast<std::size_t>(along.extent) * item;
+  if (fastest == axes.size() || along.extent < 8 || axes[fastest].extent < 8) {
+    // A loop over a few elements costs more than the cache lines that are touched again when a longer one is
+    // inside.
+    if (along.extent < 8 && !axes.empty() && axes.back().extent > along.extent) std::swap(along, axes.back());
     for_each_start(axes, from, to, [&](const std::byte* f, std::byte* t) {
-      if (whole)
-        std::memcpy(t, f, run_bytes);
-      else
-        copy_run<N>(f, along.from, t, along.to, along.extent, item);
+      copy_run<N>(f, along.from, t, along.to, along.extent, item);
     });
   } else {
     const CopyAxis across = axes[fastest];
@@ -178,11 +225,19 @@ MORSEL_INLINE void copy_elements(const BufferView& from, const BufferView& to) {
     if (n <= 0) return;
   const std::byte* source = from.data;
   std::byte* target = to.data;
-  const detail::CopyAxes axes = detail::simplify(from.shape, from.strides, to.strides, source, target);
-  const std::size_t item = from.item_bytes;
+  detail::CopyAxes axes = detail::simplify(from.shape, from.strides, to.strides, source, target);
+  // Elements that lie side by side on both sides are one larger element.
+  std::size_t item = from.item_bytes;
+  while (!axes.empty() && axes.back().from == static_cast<Index>(item) &&
+         axes.back().to == axes.back().from) {
+    item *= static_cast<std::size_t>(axes.back().extent);
+    axes.pop_back();
+  }
+  if (axes.empty()) {
+    std::memcpy(target, source, item);
+    return;
+  }
   switch (item) {
-    case 0:
-      return;
     case 1:
       return detail::copy_axes<1>(source, target, axes, item);
     case 2:
