@@ -38,7 +38,7 @@ stage_memory() {
   release_tree || return 1
   local program found=0
   for program in "$build"/release/tests/*; do
-    [ -f "$program" ] && [ -x "$program" ] || continue
+    if [ ! -f "$program" ] || [ ! -x "$program" ]; then continue; fi
     "$program" --list-test-names-only '[.slow]' 2>/dev/null | grep -q . || continue
     found=1
     "$program" '[.slow]' || return 1

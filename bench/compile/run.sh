@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # What including <morsel/morsel.hpp> costs, next to <xtensor/xarray.hpp>, which it includes: CPU seconds of the compiler,
 # interleaved rounds, medians, and ratios to xtensor.
-# usage: run.sh [ROUNDS] [COMPILER]    (9 rounds, g++)
+# usage: run.sh [ROUNDS] [COMPILER] [LIMIT LIMIT_HEADER_ONLY]    (9 rounds, g++; fails above these ratios, if given)
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 rounds=${1:-9}
 cxx=${2:-g++}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export root rounds cxx work
+limits="${3:-inf} ${4:-inf}"
+export root rounds cxx work limits
 python3 - <<'PY'
-import os, resource, statistics, subprocess
+import os, resource, statistics, subprocess, sys
 
 root, rounds, cxx, work = (os.environ[k] for k in ("root", "rounds", "cxx", "work"))
 cases = [
@@ -36,4 +37,8 @@ print(f"{'include':34} {'median s':>9} {'min s':>7} {'ratio':>7}   ({cxx}, {roun
 for name, _, _ in cases:
     median = statistics.median(times[name])
     print(f"{name:34} {median:9.2f} {min(times[name]):7.2f} {median / base:7.2f}")
+for (name, _, _), limit in zip(cases[-2:], os.environ["limits"].split()):
+    ratio = statistics.median(times[name]) / base
+    if ratio > float(limit):
+        sys.exit(f"{name} costs {ratio:.2f} times <xtensor/xarray.hpp>; expected at most {limit}")
 PY
