@@ -3,14 +3,18 @@
 #include <morsel/api/impl/async.ipp>
 #include <morsel/api/impl/axes.ipp>
 #include <morsel/api/impl/create.ipp>
+#include <morsel/api/impl/evaluate.ipp>
+#include <morsel/api/impl/explain.ipp>
 #include <morsel/api/impl/manipulation.ipp>
 #include <morsel/api/impl/map.ipp>
 #include <morsel/api/impl/open.ipp>
 #include <morsel/api/impl/operand.ipp>
+#include <morsel/api/impl/partial.ipp>
 #include <morsel/api/impl/reduction.ipp>
+#include <morsel/api/impl/save.ipp>
 #include <morsel/api/impl/slicing.ipp>
-#include <morsel/api/lazy_array.hpp>
-#include <morsel/api/operators.hpp>
+#include <morsel/api/impl/stream.ipp>
+#include <morsel/morsel.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 

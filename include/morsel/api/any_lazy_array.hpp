@@ -96,6 +96,9 @@ struct NamedShape {
   std::size_t rank;
 };
 std::vector<std::string> dims_of_operands(const std::vector<NamedShape>& operands, std::string_view doing);
+/// Evaluates to memory in one run.
+void evaluate_to(const std::vector<Edge>& values, const std::vector<BufferView>& out,
+                 const ComputeOptions& options);
 /// Checks that memory fits a result: shape and item size.
 void check_target(const BufferView& out, const Edge& value);
 void require_one_element(const AnyLazyArray& array);

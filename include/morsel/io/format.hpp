@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <morsel/io/chunk_sink.hpp>
 #include <morsel/io/opened_array.hpp>
 #include <optional>
 #include <string>
@@ -38,6 +39,18 @@ struct Member {
 /// Options of one format by name, as text; a format refuses names that it does not know.
 using FormatOptions = std::vector<std::pair<std::string, std::string>>;
 
+/// An array that is to be written.
+struct NewArray {
+  DType dtype;
+  Grid grid;                      ///< chunks of the file; its shape is the array's
+  bool asked_for_chunks = false;  ///< the caller named them; otherwise they are a suggestion
+  std::vector<std::string> dims;
+  Attributes attributes;
+  std::string codec;              ///< "zstd:3"; empty: the format's default
+  bool overwrite = false;         ///< replace what is there
+  FormatOptions options;
+};
+
 /// What Morsel knows of a format. One without `open` is recognised, and refused with a message that says what
 /// to do.
 struct Format {
@@ -56,6 +69,9 @@ struct Format {
   std::function<std::optional<std::vector<Member>>(const Place&, const std::string& inside)> list;
   /// Attributes of a container or group; null: it has none.
   std::function<Attributes(const Place&, const std::string& inside)> attributes;
+  /// A sink that makes an array at a path; null: the format is not written.
+  /// **Fails**: already_exists unless `overwrite`; invalid_argument for options and codecs that it does not have.
+  std::function<AnyChunkSink(const std::string& path, const NewArray&)> create;
 };
 
 /// Adds a format, or replaces the one of the same name. Explicit: components declare functions such as

@@ -57,6 +57,13 @@ MORSEL_INLINE std::vector<std::string> dims_of_operands(const std::vector<NamedS
   return without_empty(std::move(names));
 }
 
+MORSEL_INLINE void evaluate_to(const std::vector<Edge>& values, const std::vector<BufferView>& out,
+                               const ComputeOptions& options) {
+  std::vector<Target> targets;
+  for (const BufferView& view : out) targets.emplace_back(MemoryTarget{view});
+  evaluate(values, targets, options);
+}
+
 MORSEL_INLINE void check_target(const BufferView& out, const Edge& value) {
   if (out.shape != value.shape())
     fail(Errc::shape_mismatch, "computing into memory: another shape; expected " + to_string(value.shape()) +
@@ -161,20 +168,20 @@ MORSEL_INLINE AnyLazyArray AnyLazyArray::astype(Type type) const {
 
 MORSEL_INLINE AnyArray AnyLazyArray::compute(const ComputeOptions& options) const {
   AnyArray out(dtype(), shape());
-  evaluate({edge_}, {MemoryTarget{out.view()}}, options);
+  detail::evaluate_to({edge_}, {out.view()}, options);
   return out;
 }
 
 MORSEL_INLINE void AnyLazyArray::compute_into(const BufferView& out, const ComputeOptions& options) const {
   detail::check_target(out, edge_);
-  evaluate({edge_}, {MemoryTarget{out}}, options);
+  detail::evaluate_to({edge_}, {out}, options);
 }
 
 MORSEL_INLINE AsyncResult<AnyArray> AnyLazyArray::compute_async(const ComputeOptions& options) const {
   auto out = std::make_shared<AnyArray>(dtype(), shape());
   return AsyncResult<AnyArray>(out, detail::AsyncRun(
                                         [edge = edge_, out](const ComputeOptions& run) {
-                                          evaluate({edge}, {MemoryTarget{out->view()}}, run);
+                                          detail::evaluate_to({edge}, {out->view()}, run);
                                         },
                                         options));
 }

@@ -2,6 +2,7 @@
 
 #include <morsel/io/format.hpp>
 #include <morsel/io/npy.hpp>
+#include <morsel/io/npy_sink.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -36,6 +37,18 @@ MORSEL_INLINE std::vector<Format> core_formats() {
   npy.recognises = [](const Place& place) { return place.has_magic("\x93NUMPY"); };
   npy.open = [](const Place& place, const std::string&, const FormatOptions& options) {
     return open_npy(place.path, npy_options(options, "open '" + place.path + "'"));
+  };
+  npy.create = [](const std::string& path, const NewArray& made) -> AnyChunkSink {
+    const std::string doing = "save '" + path + "'";
+    if (!made.codec.empty() && made.codec != "none")
+      fail(Errc::invalid_argument, doing + ": .npy files are not compressed; expected no codec, got " + made.codec);
+    if (made.asked_for_chunks)
+      fail(Errc::invalid_argument, doing + ": .npy files have no chunks; expected none to be asked for (rechunk the array itself), got " +
+                                       to_string(made.grid));
+    NpySinkOptions sink;
+    sink.overwrite = made.overwrite;
+    sink.drop_cache = npy_options(made.options, doing).drop_cache;
+    return NpySink(path, made.dtype, made.grid.shape(), sink);
   };
   formats.push_back(std::move(npy));
   return formats;
