@@ -129,15 +129,17 @@ MORSEL_INLINE ZipDirectory::ZipDirectory(File file) : file_(std::move(file)) {
                                 " entries in the directory, got " + std::to_string(count));
 
   // The last of equal names, in the order of the directory, is the one that counts.
-  std::stable_sort(members_.begin(), members_.end(),
-                   [](const ZipMember& a, const ZipMember& b) { return a.name < b.name; });
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < members_.size(); ++i) {
-    if (i + 1 < members_.size() && members_[i + 1].name == members_[i].name) continue;
-    if (kept != i) members_[kept] = std::move(members_[i]);
-    ++kept;
-  }
-  members_.resize(kept);
+  std::vector<std::size_t> order(members_.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
+    const int compared = members_[a].name.compare(members_[b].name);
+    return compared != 0 ? compared < 0 : a < b;
+  });
+  std::vector<ZipMember> sorted;
+  for (std::size_t i = 0; i < order.size(); ++i)
+    if (i + 1 == order.size() || members_[order[i + 1]].name != members_[order[i]].name)
+      sorted.push_back(std::move(members_[order[i]]));
+  members_ = std::move(sorted);
 }
 
 MORSEL_INLINE const ZipMember* ZipDirectory::find(std::string_view name) const {
