@@ -6,6 +6,8 @@
 #include <morsel/exec/stage_job.hpp>
 #include <morsel/graph/pass.hpp>
 #include <morsel/plan/lower.hpp>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
@@ -95,6 +97,63 @@ MORSEL_INLINE Explanation explain_plan(const std::vector<Edge>& values, const st
   limits.memory_bytes = options.memory.is_default() ? workspace.memory_bytes() : options.memory.count();
   const Plan plan = lower(graph, detail::targets_or_memory(values, targets), limits);
   return {to_text(plan), to_json(plan), to_dot(plan), to_svg(plan)};
+}
+
+namespace detail {
+
+/// Nodes below some values, inputs before users, numbered.
+MORSEL_INLINE void number_nodes(const NodePtr& node, std::unordered_map<const Node*, int>& numbers, std::vector<NodePtr>& order) {
+  if (numbers.count(node.get())) return;
+  for (const Edge& input : inputs_of(*node)) number_nodes(input.node, numbers, order);
+  numbers.emplace(node.get(), static_cast<int>(order.size()));
+  order.push_back(node);
+}
+
+MORSEL_INLINE const char* kind_of(const Node& node) {
+  static constexpr const char* kinds[] = {"source", "constant", "elementwise", "reduce", "rechunk", "concat", "map_chunks"};
+  return kinds[node.payload.index()];
+}
+
+}  // namespace detail
+
+MORSEL_INLINE std::string graph_json(const std::vector<Edge>& values) {
+  std::unordered_map<const Node*, int> numbers;
+  std::vector<NodePtr> order;
+  for (const Edge& e : values) detail::number_nodes(e.node, numbers, order);
+  const auto dims = [](const Dims& d) { return std::vector<Index>(d.begin(), d.end()); };
+  nlohmann::json nodes = nlohmann::json::array(), outputs = nlohmann::json::array();
+  for (const NodePtr& node : order) {
+    nlohmann::json inputs = nlohmann::json::array();
+    for (const Edge& e : inputs_of(*node))
+      inputs.push_back({{"node", numbers[e.node.get()]}, {"shape", dims(e.shape())}, {"view", !e.view.is_identity(e.node->shape())}});
+    nodes.push_back({{"id", numbers[node.get()]}, {"kind", detail::kind_of(*node)}, {"name", node->name}, {"dtype", node->dtype.name()},
+                     {"shape", dims(node->shape())}, {"chunks", dims(node->grid.counts())}, {"inputs", inputs}});
+  }
+  for (const Edge& e : values) outputs.push_back({{"node", numbers[e.node.get()]}, {"shape", dims(e.shape())}});
+  return nlohmann::json{{"nodes", nodes}, {"outputs", outputs}}.dump(2);
+}
+
+MORSEL_INLINE std::string graph_dot(const std::vector<Edge>& values) {
+  std::unordered_map<const Node*, int> numbers;
+  std::vector<NodePtr> order;
+  for (const Edge& e : values) detail::number_nodes(e.node, numbers, order);
+  std::string dot = "digraph graph_of_values {\n  node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=10];\n";
+  const auto escaped = [](const std::string& text) {
+    std::string out;
+    for (const char c : text) {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+    return out;
+  };
+  for (const NodePtr& node : order) {
+    const int n = numbers[node.get()];
+    dot += "  n" + std::to_string(n) + " [label=\"" + escaped(node->name) + "\\n" + escaped(node->dtype.name()) + " " + to_string(node->shape()) + "\"];\n";
+    for (const Edge& e : inputs_of(*node))
+      dot += "  n" + std::to_string(numbers[e.node.get()]) + " -> n" + std::to_string(n) +
+             (e.view.is_identity(e.node->shape()) ? "" : " [style=dashed, label=\"" + to_string(e.shape()) + "\"]") + ";\n";
+  }
+  return dot + "}\n";
 }
 
 }  // namespace morsel::inline MORSEL_ABI
