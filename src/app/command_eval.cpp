@@ -69,11 +69,17 @@ void eval(Session& session, const EvalArguments& arguments) {
       edge = opened.emplace(name, open_edge(source_path(source->second, session.dataset), chunks).edge).first;
     return Value(edge->second);
   };
+  Edge result;
   try {
-    write_result(session, array_of(interpret(*expression, lookup)), arguments.out, Existing::replace);
+    const Value value = interpret(*expression, lookup);
+    if (value.is_none() || value.text())
+      throw LocatedError(expression->column, Errc::invalid_argument,
+                         "not an array; expected an array or numbers as the result, got " + described(value));
+    result = array_of(value);
   } catch (const LocatedError& error) {
     throw error.during("eval '" + arguments.expression + "'");
   }
+  write_result(session, result, arguments.out, Existing::replace);
 }
 
 }  // namespace morsel::app

@@ -478,8 +478,9 @@ void add_reductions(Table& t) {
         });
   t.add("vecdot", "x1, x2, axis=-1", "sum(conj(x1) * x2) along an axis", [](const Arguments& args) -> Value {
     const Edge product = elementwise(Op::multiply, {elementwise(Op::conj, {args.array(0)}), args.array(1)});
-    const Edge sum = reduce(make_reducer(Reduction::sum, type_of_edge(product)), product,
-                            {args.given(2) ? args.integer(2) : -1}, false);
+    const Index axis = args.given(2) ? args.integer(2) : -1;
+    if (axis >= 0) args.refuse(2, "an axis counted from the end, such as -1");
+    const Edge sum = reduce(make_reducer(Reduction::sum, type_of_edge(product)), product, {axis}, false);
     return astype(sum, type_of_edge(product));
   });
 }
