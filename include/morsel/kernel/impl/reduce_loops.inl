@@ -12,6 +12,18 @@
 //   6. histogram
 //   7. the table
 
+// Contraction is off by pragma as well as by flag, for programs that use the headers alone.
+#if defined(__clang__)
+#pragma float_control(push)
+#pragma STDC FP_CONTRACT OFF
+#pragma clang diagnostic push
+// Truth values are combined without branches so that loops become vectors.
+#pragma clang diagnostic ignored "-Wbitwise-instead-of-logical"
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=off")
+#endif
+
 using Size = std::size_t;
 using Int = std::int64_t;
 using Word = std::uint64_t;
@@ -259,8 +271,14 @@ inline void fold_blocks(const S* x, Size n, const double* mean, double* out) {
 
 // Complex products have no vector form: 16 lanes of pairs. Lanes without elements take no part, since
 // infinity times one is NaN in its imaginary part.
+// The barrier keeps GCC from making fmaddsub of the pair, which it does even with contraction off.
 inline ComplexValue multiply(ComplexValue a, ComplexValue b) {
+#if defined(__GNUC__) && !defined(__clang__)
+  return ComplexValue{__builtin_assoc_barrier(a.re * b.re) - __builtin_assoc_barrier(a.im * b.im),
+                      __builtin_assoc_barrier(a.re * b.im) + __builtin_assoc_barrier(a.im * b.re)};
+#else
   return ComplexValue{a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+#endif
 }
 inline void multiply_pairs(const double* x, Size n, double* out) {
   ComplexValue lane[lanes] = {ComplexValue{1.0, 0.0}};
@@ -987,9 +1005,14 @@ struct ArgFold {
     }
     if (wins) a = b;
   }
+  // One form for all complex NaN, as better() has it.
+  static State state_of(T element, Int index) {
+    const V value = widen(element);
+    return State{is_nan(value) ? quiet(value) : value, index};
+  }
   static void step(State& s, T element, Int index) {
     if (skip && is_nan(element)) return;
-    take(s, State{widen(element), index});
+    take(s, state_of(element, index));
   }
   static bool equal(V a, V b) { return !before(a, b) && !before(b, a) && !is_nan(a) && !is_nan(b); }
 
@@ -1003,19 +1026,15 @@ struct ArgFold {
       const V value = extreme_of<max, skip>(from, some, static_cast<T*>(nullptr));
       if (skip && is_nan(value)) continue;
       const Int index = first_index + static_cast<Int>(first);
-      State found{value, index};
-      {
-        State after = s;
-        take(after, found);
-        if (after.index != found.index) continue;
-      }
+      State after = s;
+      take(after, State{value, index});
+      if (after.index != index) continue;
       Size at = 0;
       if (is_nan(value))
         while (!is_nan(get<T>(from, at))) ++at;
       else
         while (!equal(widen(get<T>(from, at)), value)) ++at;
-      found.index += static_cast<Int>(at);
-      take(s, found);
+      take(s, state_of(get<T>(from, at), index + static_cast<Int>(at)));
     }
   }
   static void rows(void* states, const void* x, std::ptrdiff_t stride, Size rows, Size columns,
@@ -1108,12 +1127,8 @@ inline void fill_floating(ReduceTable& table, int type) {
   fill_common<T>(table, type);
   entry(table, Fold::sum, type) = fixed<BlockFold<Add, T, false>>();
   entry(table, Fold::nan_sum, type) = fixed<BlockFold<Add, T, true>>();
-  // GCC 12 makes vfmaddsub of complex products even with -ffp-contract=off: they stay with the baseline,
-  // which has none.
-  if constexpr (Elements<T>::width == 1 || MORSEL_VECTOR_BYTES == 16) {
-    entry(table, Fold::prod, type) = fixed<BlockFold<Multiply, T, false>>();
-    entry(table, Fold::nan_prod, type) = fixed<BlockFold<Multiply, T, true>>();
-  }
+  entry(table, Fold::prod, type) = fixed<BlockFold<Multiply, T, false>>();
+  entry(table, Fold::nan_prod, type) = fixed<BlockFold<Multiply, T, true>>();
   entry(table, Fold::nan_moments, type) = fixed<MomentsFold<T, true>>();
   entry(table, Fold::nan_min, type) = exact<ExtremeFold<false, true, T>>();
   entry(table, Fold::nan_max, type) = exact<ExtremeFold<true, true, T>>();
@@ -1140,3 +1155,10 @@ inline void fill_table(ReduceTable& table) {
 }
 
 #undef MORSEL_VECTOR_BYTES
+
+#if defined(__clang__)
+#pragma float_control(pop)
+#pragma clang diagnostic pop
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#endif

@@ -394,7 +394,7 @@ MORSEL_INLINE void FoldReducer::finish(const void* states, std::size_t n, Index 
     } else if (fold_ == Fold::wide_sum) {
       const auto s = state_at<WideSum>(states, i);
       write_number(type, out, i, count == 0 ? nan : divide_wide(s.low, s.high, count));
-    } else if (!inexact) {
+    } else if (!inexact || fold_ == Fold::count_nonzero) {
       const auto word = state_at<std::uint64_t>(states, i);
       if (reduction_ != Reduction::mean) {
         static_cast<std::uint64_t*>(out)[i] = word;
@@ -573,6 +573,14 @@ class HistogramReducer final : public Reducer {
   std::string name_, state_name_;
 };
 
+#if defined(__clang__)
+#pragma float_control(push)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=off")
+#endif
+
 /// numpy.linspace(lo, hi, bins + 1) in the dtype that numpy.histogram gives the edges for elements of
 /// `input`.
 MORSEL_INLINE std::vector<double> uniform_edges(Type input, Index bins, double lo, double hi) {
@@ -588,6 +596,12 @@ MORSEL_INLINE std::vector<double> uniform_edges(Type input, Index bins, double l
   }
   return edges;
 }
+
+#if defined(__clang__)
+#pragma float_control(pop)
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#endif
 
 MORSEL_INLINE HistogramReducer::HistogramReducer(Type input, const ReductionOptions& options)
     : input_(input) {
