@@ -385,3 +385,49 @@ TEST_CASE("attributes that are no JSON object are refused", "[io][attributes]") 
   CHECK(error_of([&] { parse_attributes(deep, "reading attributes"); }, Errc::corrupt_data) ==
         "reading attributes: JSON nested too deeply; expected at most 256 levels, got more");
 }
+
+TEST_CASE("a member of an npz archive is behind its path", "[io][format]") {
+  // A zip of two stored members, "a.npy" and "deep/b.npy".
+  const test::TempDir dir;
+  const auto number = [](std::uint64_t value, int bytes) {
+    std::string text;
+    for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i));
+    return text;
+  };
+  const auto crc_of = [](std::string_view text) {
+    std::uint32_t crc = 0xffffffffu;
+    for (const char c : text) {
+      crc ^= static_cast<unsigned char>(c);
+      for (int k = 0; k < 8; ++k) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    return ~crc;
+  };
+  std::string zip, directory;
+  for (const auto& [name, value] : {std::pair<std::string, std::int32_t>{"a.npy", 11}, {"deep/b.npy", 22}}) {
+    const std::string content = npy_bytes(value);
+    const std::string common = number(20, 2) + number(0, 8) + number(crc_of(content), 4) +
+                               number(content.size(), 4) + number(content.size(), 4) +
+                               number(name.size(), 2) + number(0, 2);
+    directory += "PK\x01\x02" + number(20, 2) + common + number(0, 10) + number(zip.size(), 4) + name;
+    zip += "PK\x03\x04" + common + name + content;
+  }
+  const std::string end = "PK\x05\x06" + number(0, 4) + number(2, 2) + number(2, 2) +
+                          number(directory.size(), 4) + number(zip.size(), 4) + number(0, 2);
+  write_file(dir / "x.npz", zip + directory + end);
+  write_file(dir / "no ending", zip + directory + end);
+  for (const char* file : {"x.npz", "no ending"}) {
+    const std::string path = dir / file;
+    INFO(path);
+    CHECK(first_value(open_path(path + "/a")) == 11);
+    CHECK(first_value(open_path(path + "/deep/b")) == 22);
+    CHECK(first_value(open_path(path + "/deep/b.npy", {{"access", "pread"}})) == 22);
+    CHECK(list_path(path) ==
+          std::optional(std::vector<Member>{{"a", Member::Kind::array}, {"deep/b", Member::Kind::array}}));
+    CHECK(list_path(path + "/deep") == std::optional(std::vector<Member>{{"b", Member::Kind::array}}));
+    CHECK_FALSE(list_path(path + "/a"));
+    CHECK(error_of([&] { open_path(path + "/c"); }, Errc::not_found) ==
+          "open '" + path + "/c': no such member in '" + path + "'; expected one of 'a', 'deep/b', got 'c'");
+    CHECK(error_of([&] { open_path(path); }, Errc::not_found)
+              .find("such as 'a', 'deep/b', got the container itself") != std::string::npos);
+  }
+}

@@ -3,6 +3,7 @@
 #include <morsel/io/format.hpp>
 #include <morsel/io/npy.hpp>
 #include <morsel/io/npy_sink.hpp>
+#include <morsel/io/npz.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -27,6 +28,30 @@ MORSEL_INLINE NpyOptions npy_options(const FormatOptions& options, const std::st
   return npy;
 }
 
+/// True for a zip file whose first member is an array.
+MORSEL_INLINE bool is_npz(const Place& place) {
+  if (place.has_magic("PK\x05\x06")) return true;  // no member at all
+  if (!place.has_magic("PK\x03\x04") || place.head.size() < 30) return false;
+  const std::size_t name_bytes =
+      static_cast<std::size_t>(place.head[26]) + 256 * static_cast<std::size_t>(place.head[27]);
+  return name_bytes > 4 && place.has_magic(".npy", 30 + name_bytes - 4);
+}
+
+/// The arrays of an archive at or below `inside`; nothing if it is one of them.
+MORSEL_INLINE std::optional<std::vector<Member>> npz_members(const Place& place, const std::string& inside) {
+  const std::string start = inside.empty() ? std::string() : inside + "/";
+  std::vector<Member> members;
+  for (const std::string& name : list_npz(place.path)) {
+    if (name == inside || name + ".npy" == inside) return std::nullopt;
+    if (name.compare(0, start.size(), start) == 0)
+      members.push_back({name.substr(start.size()), Member::Kind::array});
+  }
+  if (members.empty() && !inside.empty())
+    fail(Errc::not_found, "listing '" + place.path + "': no array at or below '" + inside +
+                              "'; expected the name of one, got '" + inside + "'");
+  return members;
+}
+
 /// The formats that every build opens.
 MORSEL_INLINE std::vector<Format> core_formats() {
   std::vector<Format> formats;
@@ -41,26 +66,34 @@ MORSEL_INLINE std::vector<Format> core_formats() {
   npy.create = [](const std::string& path, const NewArray& made) -> AnyChunkSink {
     const std::string doing = "save '" + path + "'";
     if (!made.codec.empty() && made.codec != "none")
-      fail(Errc::invalid_argument, doing + ": .npy files are not compressed; expected no codec, got " + made.codec);
+      fail(Errc::invalid_argument,
+           doing + ": .npy files are not compressed; expected no codec, got " + made.codec);
     if (made.asked_for_chunks)
-      fail(Errc::invalid_argument, doing + ": .npy files have no chunks; expected none to be asked for (rechunk the array itself), got " +
-                                       to_string(made.grid));
+      fail(Errc::invalid_argument,
+           doing +
+               ": .npy files have no chunks; expected none to be asked for (rechunk the array itself), got " +
+               to_string(made.grid));
     NpySinkOptions sink;
     sink.overwrite = made.overwrite;
     sink.drop_cache = npy_options(made.options, doing).drop_cache;
     return NpySink(path, made.dtype, made.grid.shape(), sink);
   };
   formats.push_back(std::move(npy));
+  Format npz;
+  npz.name = "npz";
+  npz.title = "NumPy archive";
+  npz.endings = {".npz"};
+  npz.recognises = [](const Place& place) { return is_npz(place); };
+  npz.open = [](const Place& place, const std::string& inside, const FormatOptions& options) {
+    const NpyOptions chosen = npy_options(options, "open '" + place.path + "'");
+    if (inside.empty())
+      fail(Errc::not_found,
+           "open '" + place.path + "': an archive of arrays; expected the name of one behind it, got none");
+    return open_npz(place.path, inside, chosen);
+  };
+  npz.list = &npz_members;
+  formats.push_back(std::move(npz));
   return formats;
-}
-
-/// True for a zip file whose first member is an array.
-MORSEL_INLINE bool is_npz(const Place& place) {
-  if (place.has_magic("PK\x05\x06")) return true;  // no member at all
-  if (!place.has_magic("PK\x03\x04") || place.head.size() < 30) return false;
-  const std::size_t name_bytes =
-      static_cast<std::size_t>(place.head[26]) + 256 * static_cast<std::size_t>(place.head[27]);
-  return name_bytes > 4 && place.has_magic(".npy", 30 + name_bytes - 4);
 }
 
 /// The formats that Morsel has heard of: recognised, so that the message can say what is missing.
@@ -76,7 +109,6 @@ MORSEL_INLINE std::vector<Format> known_formats() {
     format.recognises = std::move(recognises);
     formats.push_back(std::move(format));
   };
-  add("npz", "NumPy archive", "", {".npz"}, [](const Place& place) { return is_npz(place); });
   add("hdf5", "HDF5 file", "hdf5", {".h5", ".hdf5", ".hdf", ".he5", ".nc4", ".hspy", ".emd"},
       [](const Place& place) {
         for (std::size_t offset = 0; offset <= 4096; offset = offset == 0 ? 512 : 2 * offset)
