@@ -84,7 +84,7 @@ MORSEL_INLINE void save(const SaveOptions& options, const std::vector<Saving>& s
         fail(Errc::invalid_argument, "save '" + saving.path +
                                          "': two arrays go to one file; expected different paths, got '" +
                                          saving.path + "' twice");
-    targets.push_back(SinkTarget{std::move(sink)});
+    targets.emplace_back(std::in_place_type<SinkTarget>, SinkTarget{std::move(sink)});
   }
   ComputeOptions run;
   run.memory = options.memory;
