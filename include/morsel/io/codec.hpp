@@ -30,6 +30,8 @@ concept Codec = std::move_constructible<C> &&
                 requires(const C& c, const DecodedSpec& spec, std::span<const std::byte> in, std::span<std::byte> out,
                          std::span<std::byte> scratch, std::size_t n) {
                   { c.name() } -> std::convertible_to<std::string_view>;
+                  // A name that is a temporary would dangle in AnyCodec::name().
+                  requires !std::same_as<decltype(c.name()), std::string>;
                   { c.prepare(spec) } -> std::same_as<C>;
                   { c.max_encoded_bytes(n) } -> std::same_as<std::size_t>;
                   { c.scratch_bytes() } -> std::same_as<std::size_t>;

@@ -634,7 +634,7 @@ enum class CodecFault {
 class TestCodec {
  public:
   explicit TestCodec(CodecFault fault) : fault_(fault) {}
-  std::string name() const { return name_; }
+  std::string_view name() const { return name_; }
   TestCodec prepare(const DecodedSpec&) const {
     TestCodec codec = *this;
     if (is(CodecFault::renames)) codec.name_ = "renamed";
