@@ -215,6 +215,13 @@ std::vector<std::string> shielded(CLI::App& app, const std::vector<std::string>&
   const bool is_eval = command->get_name() == "eval";
   bool has_expression = false, only_positional = false;
   std::vector<std::string> out = names, positional;
+  // -h is help, but the negative of h where h=SRC is given.
+  const auto is_negated_input = [&](const std::string& argument) {
+    return is_eval && !has_expression && argument.size() == 2 && argument[0] == '-' &&
+           std::any_of(rest.begin(), rest.end(), [&](const std::string& other) {
+             return other.size() > 1 && other[0] == argument[1] && other[1] == '=';
+           });
+  };
   for (std::size_t i = 0; i < rest.size(); ++i) {
     const std::string& argument = rest[i];
     if (!only_positional && argument == "--") {
@@ -222,9 +229,10 @@ std::vector<std::string> shielded(CLI::App& app, const std::vector<std::string>&
       continue;
     }
     const std::size_t equals = argument.compare(0, 2, "--") == 0 ? argument.find('=') : std::string::npos;
-    const CLI::Option* option = !only_positional && argument.size() > 1 && argument[0] == '-'
-                                    ? command->get_option_no_throw(argument.substr(0, equals))
-                                    : nullptr;
+    const CLI::Option* option =
+        !only_positional && !is_negated_input(argument) && argument.size() > 1 && argument[0] == '-'
+            ? command->get_option_no_throw(argument.substr(0, equals))
+            : nullptr;
     if (option) {
       out.push_back(argument.substr(0, equals));
       if (is_flag(*option)) {

@@ -77,17 +77,8 @@ Edge array_of(const Value& value) {
   bool shape_known = false;
   std::vector<Scalar> numbers;
   flatten(value, 0, shape, shape_known, numbers);
-  // An empty list is float64; integers join to uint64 only if all fit, as in NumPy.
   Type type = numbers.empty() ? Type::float64 : type_for(numbers[0]);
-  for (const Scalar& number : numbers) {
-    const Type other = type_for(number);
-    const bool joins = (type == Type::uint64 && other == Type::int64 && number.integer >= 0) ||
-                       (type == Type::int64 && other == Type::uint64 &&
-                        std::all_of(numbers.begin(), numbers.end(), [](const Scalar& n) {
-                          return n.is_unsigned || (n.kind <= WeakKind::integer && n.integer >= 0);
-                        }));
-    type = joins ? Type::uint64 : promote(type, other);
-  }
+  for (const Scalar& number : numbers) type = promote(type, type_for(number));
   const std::size_t item_bytes = item_bytes_of(type);
   const auto bytes =
       std::make_shared<std::vector<std::byte>>(std::max<std::size_t>(numbers.size() * item_bytes, 1));

@@ -67,7 +67,7 @@ def read(path):
     """(section, expression) of a file with sections."""
     section, out = None, []
     for line in path.read_text().splitlines():
-        if line.startswith("[") and re.fullmatch(r"\[(exact|complex|close|fails|ulp \d+|refuse \d)\]", line):
+        if line.startswith("[") and re.fullmatch(r"\[(exact|value|complex|close|fails|ulp \d+|refuse \d)\]", line):
             section = line[1:-1]
         elif line and not line.startswith("#"):
             out += [(section, e) for e in ([line] if section == "refuse 2" else expand(line))]
@@ -109,6 +109,8 @@ def same(section, got, want):
     kind = want.dtype.kind
     if kind in "biu":
         wrong = got != want
+    elif section == "value":
+        wrong = ~((got == want) | (np.isnan(got) & np.isnan(want)))
     elif section == "exact":
         parts = (lambda v: v) if kind == "f" else (lambda v: np.stack([v.real, v.imag], -1))
         g, w = parts(got), parts(want)
