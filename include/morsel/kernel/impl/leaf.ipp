@@ -43,8 +43,7 @@ MORSEL_INLINE std::size_t padded(std::size_t bytes) { return round_up(bytes, 64)
 
 }  // namespace detail
 
-// ---- LeafRuns: [pending | block state | levels]
-// ------------------------------------------------------------------
+// ---- LeafRuns: [pending | block state | levels] -----------------------------------------------
 
 MORSEL_INLINE std::size_t LeafRuns::workspace_bytes(const Reducer& reducer) {
   if (reducer.order() != MergeOrder::blocks) return 0;
@@ -121,8 +120,7 @@ MORSEL_INLINE void LeafRuns::finish() {
   detail::fold(*reducer_, levels_, detail::padded(state_bytes_), 1, state_, blocks_);
 }
 
-// ---- LeafRows: [pending | block states | levels]
-// -----------------------------------------------------------------
+// ---- LeafRows: [pending | block states | levels] ----------------------------------------------
 
 MORSEL_INLINE std::size_t LeafRows::workspace_bytes(const Reducer& reducer, std::size_t columns) {
   if (reducer.order() != MergeOrder::blocks) return 0;

@@ -30,8 +30,7 @@ using Word = std::uint64_t;
 __extension__ typedef unsigned __int128 Word128;
 __extension__ typedef __int128 Int128;
 
-// ---- 1. elements
-// -------------------------------------------------------------------------------------------------
+// ---- 1. elements ------------------------------------------------------------------------------
 
 struct Half {
   std::uint16_t bits;
@@ -179,8 +178,7 @@ inline void spread(double* out, std::int32_t v) { out[0] = v; }
 inline void spread(double* out, std::uint8_t v) { out[0] = v; }
 inline void spread(double* out, std::uint16_t v) { out[0] = v; }
 
-// ---- 2. lanes
-// ----------------------------------------------------------------------------------------------------
+// ---- 2. lanes ---------------------------------------------------------------------------------
 
 inline constexpr Size block = 512;
 inline constexpr Size lanes = 16;
@@ -297,8 +295,7 @@ inline constexpr int side_by_side = MORSEL_VECTOR_BYTES == 64   ? 4 / width
                                     : MORSEL_VECTOR_BYTES == 32 ? 2 / width
                                                                 : 1;
 
-// ---- 3. fixed blocks
-// ---------------------------------------------------------------------------------------------
+// ---- 3. fixed blocks --------------------------------------------------------------------------
 
 template <int width>
 struct SumState;
@@ -689,8 +686,7 @@ struct MomentsFold {
   }
 };
 
-// ---- 4. exact folds
-// ----------------------------------------------------------------------------------------------
+// ---- 4. exact folds ---------------------------------------------------------------------------
 
 // Folds whose state is one 64-bit word and whose parts may be put together in any order.
 template <class Step, class T>
@@ -793,8 +789,7 @@ struct WideFold {
   }
 };
 
-// ---- 5. extremes
-// -------------------------------------------------------------------------------------------------
+// ---- 5. extremes ------------------------------------------------------------------------------
 
 // Orders for min and max: total on numbers, -0 < +0; complex by real, then imaginary part.
 inline bool less(Int a, Int b) { return a < b; }
@@ -1051,8 +1046,7 @@ struct ArgFold {
   }
 };
 
-// ---- 6. histogram
-// ------------------------------------------------------------------------------------------------
+// ---- 6. histogram -----------------------------------------------------------------------------
 
 // The bin of x, or -1.
 inline Int bin_of(double x, const HistogramBins& bins) {
@@ -1088,8 +1082,7 @@ struct HistogramFold {
   }
 };
 
-// ---- 7. the table
-// ------------------------------------------------------------------------------------------------
+// ---- 7. the table -----------------------------------------------------------------------------
 
 template <class Fold>
 inline FoldLoops exact() {

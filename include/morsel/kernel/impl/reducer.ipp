@@ -40,8 +40,7 @@ MORSEL_INLINE const ReduceTable& reduce_table() {
   return tables.level[static_cast<int>(simd_level())];
 }
 
-// ---- numbers
-// -----------------------------------------------------------------------------------------------------
+// ---- numbers ----------------------------------------------------------------------------------
 
 /// sum / count, correctly rounded.
 MORSEL_INLINE double divide_wide(std::uint64_t low, std::uint64_t high, Index count) {
@@ -61,8 +60,7 @@ MORSEL_INLINE double divide_wide(std::uint64_t low, std::uint64_t high, Index co
   return negative ? -value : value;
 }
 
-// ---- what a reduction is made of
-// -----------------------------------------------------------------------------------
+// ---- what a reduction is made of --------------------------------------------------------------
 
 MORSEL_INLINE bool is_inexact(Type t) { return is_floating(t) || is_complex(t); }
 
@@ -217,8 +215,7 @@ MORSEL_INLINE void write_number(Type type, void* out, std::size_t i, double re, 
   }
 }
 
-// ---- states as bytes
-// -----------------------------------------------------------------------------------------------
+// ---- states as bytes --------------------------------------------------------------------------
 //
 // u64 digest of (state name, n, payload), then the payload: the states as they are, little-endian words.
 
@@ -270,8 +267,12 @@ MORSEL_INLINE void read_sealed(std::string_view name, std::span<const std::byte>
   if (!payload.empty()) std::memcpy(states, payload.data(), payload.size());
 }
 
-// ---- the reducers
-// ------------------------------------------------------------------------------------------------
+// ---- the reducers -----------------------------------------------------------------------------
+
+MORSEL_INLINE std::uint64_t next_combiner_number() {
+  static std::atomic<std::uint64_t> number{0};
+  return ++number;
+}
 
 /// Every built-in reduction but histogram.
 class FoldReducer final : public Reducer {
