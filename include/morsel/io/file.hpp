@@ -53,6 +53,10 @@ class File {
   /// the state at opening, reads fail with source_changed.
   std::string version() const;
 
+  /// **Fails**: source_changed once `version` has seen another state than at opening. **Cost**: no system
+  /// call.
+  void require_unchanged() const;
+
   /// The whole file in memory, read-only; unmapped when the last copy of the pointer goes. Null for an empty
   /// file. Touching it after another process has cut the file short ends the program with SIGBUS.
   std::shared_ptr<std::byte> map() const;

@@ -457,10 +457,13 @@ TEST_CASE("identity tells arrays in one file apart, version tells states of the 
         MemmapOptions{.dtype = Type::int32, .record_bytes = 8}})
     CHECK(identity(other) != base);
   const OpenedArray array = open_memmap(path, Type::int32);
+  const OpenedArray mapped = open_memmap(path, Type::int32, {.access = FileAccess::map});
   const std::string before = array.source.version();
   CHECK(array.source.version() == before);
   REQUIRE(truncate(path.c_str(), 32) == 0);
   CHECK(array.source.version() != before);
+  CHECK(mapped.source.version() != before);
+  CHECK(test::error_of([&] { mapped.source.lend(box({{0, 16}})); }).first == Errc::source_changed);
   CHECK(test::error_of([&] {
           test::region_bytes(array.source, box({{0, 16}}));
         }).first == Errc::source_changed);

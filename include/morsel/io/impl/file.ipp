@@ -253,7 +253,7 @@ MORSEL_INLINE bool File::read(Index offset, std::span<std::byte> room, FetchMode
   using namespace detail;
   if (room.empty()) return true;
   OpenFile& file = *file_;
-  if (file.changed.load(std::memory_order_relaxed)) fail_changed(file, version());
+  require_unchanged();
   if (offset < 0 || room.size() > static_cast<std::uint64_t>(INT64_MAX - offset))
     fail(Errc::out_of_range, "reading '" + file.path + "': position outside the file; expected 0 to " +
                                  std::to_string(file.state.size_bytes) + ", got " + std::to_string(offset));
@@ -297,6 +297,10 @@ MORSEL_INLINE std::string File::version() const {
   const FileState now = state_of(s);
   if (!(now == file_->state)) file_->changed.store(true, std::memory_order_relaxed);
   return describe(now);
+}
+
+MORSEL_INLINE void File::require_unchanged() const {
+  if (file_->changed.load(std::memory_order_relaxed)) detail::fail_changed(*file_, version());
 }
 
 MORSEL_INLINE std::shared_ptr<std::byte> File::map() const {

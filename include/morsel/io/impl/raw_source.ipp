@@ -338,6 +338,7 @@ MORSEL_INLINE void RawSource::decode(const Dims&, const Region& region, std::spa
 }
 
 MORSEL_INLINE BufferView RawSource::lend(const Region& region) const {
+  file_.require_unchanged();
   BufferView view{mapping_.get() + layout_.offset_bytes, layout_.dtype.item_bytes(), region.shape(),
                   layout_.strides};
   for (std::size_t i = 0; i < region.rank(); ++i) view.data += region.lo[i] * layout_.strides[i];
