@@ -16,6 +16,11 @@ namespace morsel::inline MORSEL_ABI::detail {
 struct Counters {
   std::atomic<std::size_t> bytes_read{0}, bytes_decoded{0};
   std::atomic<Index> requests{0}, chunks{0}, missing{0}, units{0};
+  void count(const Fetched& got) {
+    bytes_read.fetch_add(got.encoded_bytes, std::memory_order_relaxed);
+    requests.fetch_add(got.requests, std::memory_order_relaxed);
+    (got.state == Fetched::State::missing ? missing : chunks).fetch_add(1, std::memory_order_relaxed);
+  }
 };
 
 /// States between tasks: the nodes of one tree over the leaves of one strip of kept elements.
@@ -23,6 +28,19 @@ struct Tree {
   std::map<std::pair<int, Index>, std::byte*> waiting;  ///< (level, index) -> one set of states
   Index kept = 1;                                       ///< output elements of the strip
   Index absorbed = 0;                                   ///< leaves
+};
+
+/// Chunks that several tasks need, while they are here.
+class SharedWindow {
+ public:
+  enum class State : std::uint8_t { absent, reading, ready };
+  struct Entry {
+    std::byte* memory = nullptr;
+    State state = State::absent;
+    Index uses = 0;  ///< tasks that are not done with it
+  };
+  std::mutex mutex;
+  std::vector<Entry> entries;  ///< one per Sweep::chunks
 };
 
 /// What the tasks of one stage share while it runs.
@@ -54,7 +72,7 @@ class StageRun {
   void finish_empty();
   Index leaf_count(std::size_t group) const;
   /// Hands the value so far of every fold that goes to the caller to `callback`.
-  void report_partials(const PartialCallback& callback, Index total_units);
+  void report_partials(const PartialCallback& callback);
   void destroy_states(std::size_t group, std::byte* states, Index kept) const;
   void merge_states(std::size_t group, std::byte* left, std::byte* right, Index kept) const;
 
@@ -73,26 +91,34 @@ class Task {
   Task(StageRun& stage, std::byte* memory);
   ~Task();
 
-  void begin(Index unit_number, const Region& unit);
-  /// Fetches what the current step needs; false if that would block (only with cached_only).
-  bool fetch(FetchMode mode, const std::stop_token& stop);
+  /// `place`: of the unit in the sweep's order. `chunks`: the shared chunks it needs, or empty.
+  void begin(Index place, const Region& unit, const Sweep* sweep, SharedWindow* window);
+  /// What fetch() came to: everything is here; reading would block (only with cached_only); another task is reading a
+  /// shared chunk.
+  enum class Fetch : std::uint8_t { done, would_block, wait_for_chunk };
+  Fetch fetch(FetchMode mode, const std::stop_token& stop);
+  /// True once the shared chunk that fetch() waits for is no longer being read.
+  bool may_go_on();
+  bool read_shared = false;  ///< a shared chunk became ready in fetch(); others may wait for it
   /// Decodes and evaluates the current step and moves on; false after the last one.
   bool compute(const std::stop_token& stop);
-  /// Hands a whole chunk of values to the visitors and sinks of the current step; called by compute, or later when
-  /// the order demands it.
-  Index unit_number() const { return unit_number_; }
+  /// Of the unit in the sweep's order.
+  Index place() const { return unit_number_; }
   /// Gives the states of the unit to the trees; bytes that now wait there.
   std::ptrdiff_t finish();
   /// Set while values for an ordered visitor wait in the task's memory.
   bool holds_visit() const { return holds_visit_; }
+  /// Hands the values of the current step to visitors and sinks; called by compute, or later when the order demands it.
   void deliver();
-  std::size_t bytes_done = 0;
+  StageRun& stage() const { return run_; }
+  std::size_t stage_index = 0;  ///< in the sweep
   std::byte* memory = nullptr;  ///< what the scheduler gave
 
  private:
   struct Access;
   struct GroupState;
   void decode(const std::stop_token& stop);
+  Fetch fetch_shared(std::size_t number, FetchMode mode, const std::stop_token& stop);
   void evaluate_ports();
   Access access(const Port& port, std::size_t number, const View& view, const Region& box);
   void store_outputs();
@@ -105,6 +131,10 @@ class Task {
   StageRun& run_;
   std::byte* memory_;
   Index unit_number_ = 0;
+  const Sweep* sweep_ = nullptr;
+  SharedWindow* window_ = nullptr;
+  std::vector<int> shared_of_;  // per fetch: number of the shared chunk, or -1
+  int awaited_ = -1;
   Region unit_, steps_;
   Dims at_;
   Region box_;

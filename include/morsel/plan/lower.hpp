@@ -7,7 +7,7 @@
 namespace morsel::inline MORSEL_ABI {
 
 /// 1. form_stages: elementwise regions become expressions over ports; reductions become stages by pass and driver
-/// 2. share passes: stages of one pass over the same source interleave
+/// 2. sweeps: stages of one pass that read a common source run side by side; chunks that several tasks need are shared
 /// 3. cut: units and steps, the largest that leave room for all threads, smaller until they fit
 /// 4. place results between stages in memory or, if they do not fit, in a spill file
 /// 5. prove: peak of the sequential order <= budget; predict reads
@@ -44,6 +44,7 @@ struct FetchItem {
   std::size_t scratch_bytes = 0;
   bool in_place = false;     ///< encoded bytes are the elements
   bool placed = false;       ///< ... and lie where the port's array wants them
+  bool shared = false;       ///< comes from a shared chunk; the room is for whoever reads that
 };
 
 /// Where everything of a step lies.
@@ -51,6 +52,7 @@ struct StepLayout {
   std::vector<PortNeed> needs;
   std::vector<std::size_t> port_offset;   ///< of a port's assembled elements; npos: lent or direct
   std::vector<FetchItem> fetches;
+  std::size_t shared_offset = 0, shared_room = 0;  ///< encoded bytes of a shared chunk while it is read
   std::size_t scratch_offset = 0, scratch_bytes = 0;
   std::size_t table_offset = 0, table_bytes = 0;  ///< offsets of gathered positions
   std::size_t total_bytes = 0;
@@ -75,6 +77,10 @@ struct TaskLayout {
 namespace detail {
 
 bool is_reduced(const ReduceGroup& group, std::size_t axis);
+/// Axes of the unit grid in booking order, outermost first: kept axes of a single group, then reduced ones, so that a
+/// strip is finished before the next begins.
+std::vector<std::size_t> unit_axes(const Stage& stage);
+Region unit_region(const Stage& stage, const std::vector<std::size_t>& axes, Index number);
 /// Output elements of a group in a box of the driver: the product of its kept extents.
 Index kept_elements(const Stage& stage, const ReduceGroup& group, const Shape& box);
 /// Bytes of one set of states for n output elements: the arrays of all folds, one after another.

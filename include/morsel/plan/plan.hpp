@@ -30,6 +30,32 @@ struct Prediction {
   std::size_t source_bytes = 0;    ///< of the whole arrays behind the sources
 };
 
+/// A source chunk that several tasks need: read once, kept until the last of them is done.
+struct SharedChunk {
+  int stage = 0, port = 0;   ///< one of the ports that read it
+  Dims chunk;
+  Region region;             ///< the part that is needed
+  std::size_t bytes = 0;     ///< of its elements
+  Index uses = 0;            ///< tasks that need it
+  Index first = 0;           ///< place of the first of them in the order
+};
+
+/// Stages that run side by side: one, or several that share reads.
+struct Sweep {
+  std::vector<int> stages;
+  struct Unit {
+    std::int32_t stage = 0;  ///< index into `stages`
+    Index number = 0;
+  };
+  std::vector<Unit> order;             ///< tasks in booking order; empty: all units of the only stage
+  std::vector<SharedChunk> chunks;
+  std::vector<std::size_t> need_begin; ///< task i needs chunks needs[need_begin[i] .. need_begin[i + 1])
+  std::vector<std::int32_t> needs;
+  std::size_t task_bytes = 0;          ///< memory of a task
+  std::size_t shared_bytes = 0;        ///< most that shared chunks hold when tasks run one after another
+  std::size_t graph_bytes = 0;         ///< of this description
+};
+
 struct PassTime {
   std::string name;
   double seconds = 0;
@@ -38,6 +64,7 @@ struct PassTime {
 
 struct Plan {
   std::vector<Stage> stages;       ///< in order of passes
+  std::vector<Sweep> sweeps;       ///< in running order
   std::vector<Result> results;     ///< the caller's outputs first
   std::vector<PlannedSource> sources;
   int passes = 1;

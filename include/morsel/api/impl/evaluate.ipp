@@ -3,7 +3,7 @@
 #include <chrono>
 #include <morsel/api/evaluate.hpp>
 #include <morsel/exec/pool.hpp>
-#include <morsel/exec/stage_job.hpp>
+#include <morsel/exec/sweep_job.hpp>
 #include <morsel/graph/pass.hpp>
 #include <morsel/plan/lower.hpp>
 #include <nlohmann/json.hpp>
@@ -15,7 +15,7 @@ namespace detail {
 /// Memory taken from the run whose task calls, or nothing.
 class Nested {
  public:
-  Nested(StageJob* job, std::size_t bytes) : job_(job), bytes_(bytes) {
+  Nested(SweepJob* job, std::size_t bytes) : job_(job), bytes_(bytes) {
     if (job_ && !job_->reserve(bytes_))
       fail(Errc::budget_too_small, "computing inside a task: no room left in the outer run's budget; expected " + std::to_string(bytes_) +
                                        " bytes free, raise the outer run's memory or compute outside");
@@ -27,7 +27,7 @@ class Nested {
   Nested& operator=(const Nested&) = delete;
 
  private:
-  StageJob* job_;
+  SweepJob* job_;
   std::size_t bytes_;
 };
 
@@ -47,7 +47,7 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
   if (options.threads < 0)
     fail(Errc::invalid_argument, "computing: negative thread count; expected >= 0, got " + std::to_string(options.threads));
   const Graph graph = optimise(trace(values), options.skip_passes);
-  StageJob* const outer = current_job();
+  SweepJob* const outer = current_job();
   const Workspace& workspace = options.workspace ? *options.workspace : Workspace::process();
   const bool own_limit = !options.memory.is_default() && !options.workspace;
   Limits limits;

@@ -378,7 +378,7 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
   }
 }
 
-MORSEL_INLINE void StageRun::report_partials(const PartialCallback&, Index) {}
+MORSEL_INLINE void StageRun::report_partials(const PartialCallback&) {}
 
 MORSEL_INLINE void StageRun::finish_empty() {
   for (std::size_t g = 0; g < stage.groups.size(); ++g) {
@@ -446,8 +446,10 @@ MORSEL_INLINE Task::~Task() {
   }
 }
 
-MORSEL_INLINE void Task::begin(Index unit_number, const Region& unit) {
-  unit_number_ = unit_number;
+MORSEL_INLINE void Task::begin(Index place, const Region& unit, const Sweep* sweep, SharedWindow* window) {
+  unit_number_ = place;
+  sweep_ = sweep;
+  window_ = window;
   unit_ = unit;
   const Stage& stage = run_.stage;
   steps_ = stage.steps.overlapping(unit);
@@ -494,7 +496,7 @@ MORSEL_INLINE void Task::begin(Index unit_number, const Region& unit) {
   }
 }
 
-MORSEL_INLINE bool Task::fetch(FetchMode mode, const std::stop_token& stop) {
+MORSEL_INLINE Task::Fetch Task::fetch(FetchMode mode, const std::stop_token& stop) {
   const Stage& stage = run_.stage;
   if (!begun_) {
     box_ = intersect(stage.steps.region(at_), unit_);
@@ -503,22 +505,95 @@ MORSEL_INLINE bool Task::fetch(FetchMode mode, const std::stop_token& stop) {
       fail(Errc::internal_error, "running '" + stage.name + "': step " + to_string(box_) + " needs more memory than planned; expected at most " +
                                      std::to_string(stage.step_bytes) + ", got " + std::to_string(run_.task.step_offset + layout_.total_bytes));
     fetch_states_.assign(layout_.fetches.size(), Fetched::State::filled);
+    shared_of_.assign(layout_.fetches.size(), -1);
     begun_ = true;
   }
   std::byte* step = memory_ + run_.task.step_offset;
   for (; fetched_ < layout_.fetches.size(); ++fetched_) {
     FetchItem& f = layout_.fetches[fetched_];
+    if (f.shared) {
+      const Fetch got = fetch_shared(fetched_, mode, stop);
+      if (got != Fetch::done) return got;
+      continue;
+    }
     const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
     if (!port.source.spec().does_io) continue;
     const Fetched got = port.source.fetch(f.chunk, f.region, {step + f.encoded_offset, f.encoded_bytes}, mode, stop);
-    if (got.state == Fetched::State::would_block) return false;
+    if (got.state == Fetched::State::would_block) return Fetch::would_block;
     fetch_states_[fetched_] = got.state;
     f.encoded_bytes = std::min(f.encoded_bytes, got.encoded_bytes);
-    run_.counters.bytes_read.fetch_add(got.encoded_bytes, std::memory_order_relaxed);
-    run_.counters.requests.fetch_add(got.requests, std::memory_order_relaxed);
-    (got.state == Fetched::State::missing ? run_.counters.missing : run_.counters.chunks).fetch_add(1, std::memory_order_relaxed);
+    run_.counters.count(got);
   }
-  return true;
+  return Fetch::done;
+}
+
+/// A shared chunk: the first task that gets here reads and decodes it for all.
+MORSEL_INLINE Task::Fetch Task::fetch_shared(std::size_t number, FetchMode mode, const std::stop_token& stop) {
+  const FetchItem& f = layout_.fetches[number];
+  const Port& port = run_.stage.ports[static_cast<std::size_t>(f.port)];
+  const std::string identity = port.source.identity();
+  int found = -1;
+  const std::size_t place = static_cast<std::size_t>(unit_number_);
+  for (std::size_t k = sweep_->need_begin[place]; k < sweep_->need_begin[place + 1] && found < 0; ++k) {
+    const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(sweep_->needs[k])];
+    if (chunk.chunk == f.chunk && run_.plan.stages[static_cast<std::size_t>(chunk.stage)].ports[static_cast<std::size_t>(chunk.port)].source.identity() == identity)
+      found = sweep_->needs[k];
+  }
+  if (found < 0) fail(Errc::internal_error, "reading a shared chunk: it is not in the plan");
+  shared_of_[number] = found;
+  const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(found)];
+  SharedWindow::Entry& entry = window_->entries[static_cast<std::size_t>(found)];
+  {
+    const std::lock_guard lock(window_->mutex);
+    if (entry.state == SharedWindow::State::ready) return Fetch::done;
+    if (entry.state == SharedWindow::State::reading) {
+      awaited_ = found;
+      return Fetch::wait_for_chunk;
+    }
+    entry.state = SharedWindow::State::reading;
+  }
+  const auto leave = [&](SharedWindow::State state) {
+    const std::lock_guard lock(window_->mutex);
+    entry.state = state;
+    read_shared = true;
+  };
+  try {
+    const ArraySpec& spec = port.source.spec();
+    const Dims at = spec.reads_regions ? chunk.region.lo : chunk.chunk;
+    const BufferView out = BufferView::c_order(entry.memory, chunk.region.shape(), port.dtype.item_bytes());
+    const FetchCost cost = port.source.cost(at, chunk.region);
+    std::byte* step = memory_ + run_.task.step_offset;
+    const std::span<std::byte> scratch{step + layout_.scratch_offset, cost.scratch_bytes};
+    std::span<std::byte> encoded{cost.in_place ? entry.memory : step + layout_.shared_offset, cost.encoded_bytes};
+    Fetched::State state = Fetched::State::filled;
+    if (spec.does_io) {
+      const Fetched got = port.source.fetch(at, chunk.region, encoded, mode, stop);
+      if (got.state == Fetched::State::would_block) {
+        leave(SharedWindow::State::absent);
+        return Fetch::would_block;
+      }
+      state = got.state;
+      encoded = encoded.first(std::min(encoded.size(), got.encoded_bytes));
+      run_.counters.count(got);
+    }
+    if (state == Fetched::State::missing) {
+      const std::vector<std::byte> zero(port.dtype.item_bytes());
+      fill_elements(out, spec.fill.empty() ? zero.data() : spec.fill.data());
+    } else {
+      port.source.decode(at, chunk.region, encoded, out, scratch);
+    }
+    run_.counters.bytes_decoded.fetch_add(out.size_bytes(), std::memory_order_relaxed);
+    leave(SharedWindow::State::ready);
+  } catch (...) {
+    leave(SharedWindow::State::absent);
+    throw;
+  }
+  return Fetch::done;
+}
+
+MORSEL_INLINE bool Task::may_go_on() {
+  const std::lock_guard lock(window_->mutex);
+  return window_->entries[static_cast<std::size_t>(awaited_)].state != SharedWindow::State::reading;
 }
 
 MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
@@ -533,6 +608,15 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
       port_views_[p] = run_.result_view(port.result);
     } else if (port.kind == Port::Kind::source && port.source.spec().lends) {
       port_views_[p] = port.source.lend(need.hull());
+    } else if (layout_.port_offset[p] == StepLayout::npos) {
+      // The part of the one shared chunk.
+      for (std::size_t i = 0; i < layout_.fetches.size(); ++i)
+        if (layout_.fetches[i].port == static_cast<int>(p)) {
+          const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(shared_of_[i])];
+          port_views_[p] = BufferView::c_order(window_->entries[static_cast<std::size_t>(shared_of_[i])].memory, chunk.region.shape(),
+                                               port.dtype.item_bytes())
+                               .part(chunk.region, layout_.fetches[i].region);
+        }
     } else {
       port_views_[p] = BufferView::c_order(step + layout_.port_offset[p],
                                            port.kind == Port::Kind::source ? need.shape() : need.hull().shape(), port.dtype.item_bytes());
@@ -544,12 +628,21 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
     const std::size_t p = static_cast<std::size_t>(f.port);
     const Port& port = stage.ports[p];
     const PortNeed& need = layout_.needs[p];
+    if (f.shared && layout_.port_offset[p] == StepLayout::npos) continue;
     Region place = f.region;
     for (std::size_t a = 0; a < place.lo.size(); ++a) {
       place.lo[a] = need.axes[a].locate(f.region.lo[a]);
       place.hi[a] = place.lo[a] + f.region.hi[a] - f.region.lo[a];
     }
     const BufferView out = port_views_[p].part(Region::of(port_views_[p].shape), place);
+    if (f.shared) {
+      const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(shared_of_[i])];
+      copy_elements(BufferView::c_order(window_->entries[static_cast<std::size_t>(shared_of_[i])].memory, chunk.region.shape(),
+                                        port.dtype.item_bytes())
+                        .part(chunk.region, f.region),
+                    out);
+      continue;
+    }
     if (fetch_states_[i] == Fetched::State::missing) {
       std::vector<std::byte> zero(port.dtype.item_bytes());
       const auto& fill = port.source.spec().fill;
@@ -567,7 +660,6 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
     }
   }
   run_.counters.bytes_decoded.fetch_add(layout_.decoded_bytes, std::memory_order_relaxed);
-  bytes_done += layout_.decoded_bytes;
 }
 
 MORSEL_INLINE Task::Access Task::access(const Port& port, std::size_t number, const View& view, const Region& box) {

@@ -8,7 +8,7 @@
 #include <morsel/exec/perform.hpp>
 #include <morsel/exec/pool.hpp>
 #include <morsel/exec/run.hpp>
-#include <morsel/exec/stage_job.hpp>
+#include <morsel/exec/sweep_job.hpp>
 #include <morsel/exec/trace.hpp>
 #include <sys/mman.h>
 
@@ -49,8 +49,8 @@ class DefaultFloatingPoint {
   std::fenv_t saved_;
 };
 
-MORSEL_INLINE StageJob*& current_job() {
-  thread_local StageJob* job = nullptr;
+MORSEL_INLINE SweepJob*& current_job() {
+  thread_local SweepJob* job = nullptr;
   return job;
 }
 
@@ -82,97 +82,121 @@ MORSEL_INLINE void RunState::report(bool finished, const std::string& what, int 
   options.progress(progress);
 }
 
-// ---- StageJob -------------------------------------------------------------------------------------------------
+// ---- SweepJob -------------------------------------------------------------------------------------------------
 
-MORSEL_INLINE StageJob::StageJob(RunState& run, StageRun& stage) : run_(run), stage_(stage), random_(run.options.shuffle_seed) {
-  total_ = stage.stage.units.count();
-  // Units in order: kept axes of the (first) group outermost, so that a strip is finished before the next begins.
-  const std::size_t rank = stage.stage.shape.size();
-  for (const bool reduced : {false, true})
-    for (std::size_t i = 0; i < rank; ++i)
-      if ((stage.stage.groups.size() == 1 && is_reduced(stage.stage.groups[0], i)) == reduced) order_.push_back(i);
-  if (stage.stage.groups.size() == 1)
-    for (const ReduceGroup& group : stage.stage.groups) node_bytes_ += node_bytes_per_task(stage.stage, group);
-  else
-    for (const ReduceGroup& group : stage.stage.groups) node_bytes_ += node_bytes_per_task(stage.stage, group);
+MORSEL_INLINE SweepJob::SweepJob(RunState& run, const Sweep& sweep, const std::vector<StageRun*>& stages)
+    : run_(run), sweep_(sweep), stages_(stages), random_(static_cast<unsigned>(run.options.shuffle_seed)) {
+  for (const StageRun* stage : stages) {
+    total_ += stage->stage.units.count();
+    axes_.push_back(unit_axes(stage->stage));
+    std::size_t bytes = 0;
+    for (const ReduceGroup& group : stage->stage.groups) bytes += node_bytes_per_task(stage->stage, group);
+    node_bytes_.push_back(bytes);
+    bool ordered = false;
+    for (const Store& store : stage->stage.stores) {
+      const int output = run.plan.results[static_cast<std::size_t>(store.result)].output;
+      const auto* visitor = output < 0 ? nullptr : std::get_if<VisitTarget>(&run.targets[static_cast<std::size_t>(output)]);
+      ordered |= visitor && visitor->ordered;
+    }
+    ordered_.push_back(ordered);
+  }
+  window_.entries.resize(sweep.chunks.size());
+  for (std::size_t i = 0; i < sweep.chunks.size(); ++i) window_.entries[i].uses = sweep.chunks[i].uses;
   most_in_flight_ = run.options.threads == 1 ? 1 : static_cast<std::size_t>(run.options.threads) + lane_count;
   lanes_on_ = run.options.threads > 1;
-  for (const Store& store : stage.stage.stores) {
-    const int output = run.plan.results[static_cast<std::size_t>(store.result)].output;
-    if (output >= 0)
-      if (const auto* visitor = std::get_if<VisitTarget>(&run.targets[static_cast<std::size_t>(output)])) ordered_ |= visitor->ordered;
-  }
 }
 
-MORSEL_INLINE StageJob::~StageJob() {
-  for (std::byte* memory : free_) give_memory(memory, stage_bytes_);
+MORSEL_INLINE SweepJob::~SweepJob() {
+  for (std::byte* memory : free_) give_memory(memory, sweep_.task_bytes);
 }
 
-MORSEL_INLINE Region StageJob::unit(Index number) const {
-  const Grid& units = stage_.stage.units;
-  Dims position(units.rank());
-  for (std::size_t k = order_.size(); k-- > 0;) {
-    const Index count = units.axis(order_[k]).count();
-    position[order_[k]] = number % count;
-    number /= count;
-  }
-  return units.region(position);
-}
+MORSEL_INLINE bool SweepJob::stopping() const { return failure_ || run_.options.stop.stop_requested(); }
 
-MORSEL_INLINE bool StageJob::stopping() const { return failure_ || run_.options.stop.stop_requested(); }
-
-MORSEL_INLINE bool StageJob::reserve(std::size_t bytes) {
+MORSEL_INLINE bool SweepJob::reserve(std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   if (run_.booked + bytes > run_.budget) return false;
   run_.book(bytes);
   return true;
 }
-MORSEL_INLINE void StageJob::give_back(std::size_t bytes) {
+MORSEL_INLINE void SweepJob::give_back(std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   run_.booked -= bytes;
   changed_.notify_all();
 }
 
 /// Books the next unit of the plan's order if its memory fits; null if not.
-MORSEL_INLINE std::unique_ptr<Task> StageJob::book() {
+MORSEL_INLINE std::unique_ptr<Task> SweepJob::book() {
   if (next_ >= total_ || stopping() || in_flight_ >= most_in_flight_) return nullptr;
-  stage_bytes_ = stage_.stage.step_bytes;
+  const std::size_t place = static_cast<std::size_t>(next_);
+  const Sweep::Unit unit = sweep_.order.empty() ? Sweep::Unit{0, next_} : sweep_.order[place];
+  const std::size_t index = static_cast<std::size_t>(unit.stage);
+  StageRun& stage = *stages_[index];
+  std::size_t bytes = node_bytes_[index];
+  if (!sweep_.needs.empty())
+    for (std::size_t k = sweep_.need_begin[place]; k < sweep_.need_begin[place + 1]; ++k) {
+      const SharedChunk& chunk = sweep_.chunks[static_cast<std::size_t>(sweep_.needs[k])];
+      if (chunk.first == next_) bytes += chunk.bytes;
+    }
   std::byte* memory = nullptr;
-  if (!free_.empty() && run_.booked + node_bytes_ <= run_.budget) {
+  if (!free_.empty() && run_.booked + bytes <= run_.budget) {
     memory = free_.back();
     free_.pop_back();
   } else {
-    // Free memory is the first victim.
-    while (!free_.empty() && run_.booked + stage_bytes_ + node_bytes_ > run_.budget) {
-      give_memory(free_.back(), stage_bytes_);
+    // Free memory is the first victim; one piece stays for this task.
+    while (free_.size() > 1 && run_.booked + bytes > run_.budget) {
+      give_memory(free_.back(), sweep_.task_bytes);
       free_.pop_back();
-      run_.booked -= stage_bytes_;
+      run_.booked -= sweep_.task_bytes;
     }
-    if (run_.booked + stage_bytes_ + node_bytes_ > run_.budget) {
+    const std::size_t more = free_.empty() ? sweep_.task_bytes : 0;
+    if (run_.booked + bytes + more > run_.budget) {
       if (in_flight_ == 0)
-        fail(Errc::internal_error, "running '" + stage_.stage.name + "': the planned peak was too low; expected " +
-                                       std::to_string(stage_bytes_ + node_bytes_) + " bytes free, got " +
-                                       std::to_string(run_.budget - run_.booked));
+        fail(Errc::internal_error, "running '" + stage.stage.name + "': the planned peak was too low; expected " + std::to_string(bytes + more) +
+                                       " bytes free, got " + std::to_string(run_.budget - run_.booked));
       return nullptr;
     }
-    memory = take_memory(stage_bytes_);
-    run_.book(stage_bytes_);
+    if (free_.empty()) {
+      memory = take_memory(sweep_.task_bytes);
+      run_.book(sweep_.task_bytes);
+    } else {
+      memory = free_.back();
+      free_.pop_back();
+    }
   }
-  run_.book(node_bytes_);
+  run_.book(bytes);
+  if (!sweep_.needs.empty())
+    for (std::size_t k = sweep_.need_begin[place]; k < sweep_.need_begin[place + 1]; ++k) {
+      const SharedChunk& chunk = sweep_.chunks[static_cast<std::size_t>(sweep_.needs[k])];
+      if (chunk.first == next_) window_.entries[static_cast<std::size_t>(sweep_.needs[k])].memory = take_memory(chunk.bytes);
+    }
   ++in_flight_;
-  auto task = std::make_unique<Task>(stage_, memory);
+  auto task = std::make_unique<Task>(stage, memory);
   task->memory = memory;
-  task->begin(next_, unit(next_));
+  task->stage_index = index;
+  task->begin(next_, unit_region(stage.stage, axes_[index], unit.number), &sweep_, &window_);
   ++next_;
   return task;
 }
 
-MORSEL_INLINE void StageJob::take_part() {
+/// The unit at `place` is done with its shared chunks. **Requires**: the lock.
+MORSEL_INLINE void SweepJob::release_chunks(Index place) {
+  if (sweep_.needs.empty()) return;
+  for (std::size_t k = sweep_.need_begin[static_cast<std::size_t>(place)]; k < sweep_.need_begin[static_cast<std::size_t>(place) + 1]; ++k) {
+    const std::size_t number = static_cast<std::size_t>(sweep_.needs[k]);
+    SharedWindow::Entry& entry = window_.entries[number];
+    if (--entry.uses > 0) continue;
+    give_memory(entry.memory, sweep_.chunks[number].bytes);
+    entry.memory = nullptr;
+    run_.booked -= sweep_.chunks[number].bytes;
+  }
+}
+
+MORSEL_INLINE void SweepJob::take_part() {
   std::unique_lock lock(mutex_);
   if (closed_) return;
   ++participants_;
   const DefaultFloatingPoint floating_point;
-  StageJob* const outer = current_job();
+  SweepJob* const outer = current_job();
   current_job() = this;
   const int thread = run_.threads_seen.fetch_add(1);
   while (!closed_) {
@@ -214,7 +238,7 @@ MORSEL_INLINE void StageJob::take_part() {
   changed_.notify_all();
 }
 
-MORSEL_INLINE void StageJob::note_failure(Index unit_number, std::exception_ptr error) {
+MORSEL_INLINE void SweepJob::note_failure(Index unit_number, std::exception_ptr error) {
   // Every unit before a failing one is booked already, so the first error in plan order is found whatever the timing.
   if (!failure_ || unit_number < failed_unit_) {
     failure_ = error;
@@ -222,29 +246,44 @@ MORSEL_INLINE void StageJob::note_failure(Index unit_number, std::exception_ptr 
   }
 }
 
-MORSEL_INLINE void StageJob::process(std::unique_ptr<Task> task, int thread) {
-  const Index number = task->unit_number();
+MORSEL_INLINE void SweepJob::process(std::unique_ptr<Task> task, int thread) {
+  const Index place = task->place();
+  const Stage& stage = task->stage().stage;
   try {
     for (;;) {
       {
         const std::lock_guard lock(mutex_);
-        if ((failure_ && number > failed_unit_) || run_.options.stop.stop_requested()) return release(std::move(task), 0);
+        if ((failure_ && place > failed_unit_) || run_.options.stop.stop_requested()) return release(std::move(task), 0);
       }
       const auto begin = run_.trace.now();
-      if (!task->fetch(lanes_on_ ? FetchMode::cached_only : FetchMode::wait, run_.options.stop)) {
+      const Task::Fetch fetched = task->fetch(lanes_on_ ? FetchMode::cached_only : FetchMode::wait, run_.options.stop);
+      if (task->read_shared || fetched != Task::Fetch::done) {
         const std::lock_guard lock(mutex_);
-        waiting_.push_back(std::move(task));
-        if (!lanes_posted_) {
-          lanes_posted_ = true;
-          ThreadPool::process().post(ThreadPool::Kind::lane, lane_count, std::make_shared<LaneJob>(shared_from_this()));
+        if (task->read_shared) {
+          task->read_shared = false;
+          std::move(parked_.begin(), parked_.end(), std::back_inserter(ready_));
+          parked_.clear();
+          changed_.notify_all();
         }
-        changed_.notify_all();
-        return;
+        if (fetched == Task::Fetch::wait_for_chunk) {
+          (task->may_go_on() ? ready_ : parked_).push_back(std::move(task));
+          changed_.notify_all();
+          return;
+        }
+        if (fetched == Task::Fetch::would_block) {
+          waiting_.push_back(std::move(task));
+          if (!lanes_posted_) {
+            lanes_posted_ = true;
+            ThreadPool::process().post(ThreadPool::Kind::lane, lane_count, std::make_shared<LaneJob>(shared_from_this()));
+          }
+          changed_.notify_all();
+          return;
+        }
       }
       const auto middle = run_.trace.now();
       const bool more = task->compute(run_.options.stop);
-      run_.trace.add("fetch", stage_.stage.name, thread, number, begin, middle);
-      run_.trace.add("compute", stage_.stage.name, thread, number, middle, run_.trace.now());
+      run_.trace.add("fetch", stage.name, thread, place, begin, middle);
+      run_.trace.add("compute", stage.name, thread, place, middle, run_.trace.now());
       if (task->holds_visit()) return deliver_in_order(std::move(task));
       if (!more) break;
     }
@@ -253,35 +292,44 @@ MORSEL_INLINE void StageJob::process(std::unique_ptr<Task> task, int thread) {
     release(std::move(task), waiting);
   } catch (...) {
     const std::lock_guard lock(mutex_);
-    note_failure(number, std::current_exception());
+    note_failure(place, std::current_exception());
+    std::move(parked_.begin(), parked_.end(), std::back_inserter(ready_));
+    parked_.clear();
     if (task) release(std::move(task), 0);
   }
-  run_.report(false, stage_.stage.name, stage_.stage.pass);
+  run_.report(false, stage.name, stage.pass);
   partial();
 }
 
 /// Takes back a task's memory. **Requires**: the lock.
-MORSEL_INLINE void StageJob::release(std::unique_ptr<Task> task, std::ptrdiff_t waiting_bytes) {
+MORSEL_INLINE void SweepJob::release(std::unique_ptr<Task> task, std::ptrdiff_t waiting_bytes) {
   free_.push_back(task->memory);
+  const Index place = task->place();
+  run_.booked -= node_bytes_[task->stage_index];
   task.reset();
-  run_.booked -= node_bytes_;
   if (waiting_bytes > 0)
     run_.book(static_cast<std::size_t>(waiting_bytes));
   else
     run_.booked -= static_cast<std::size_t>(-waiting_bytes);
+  release_chunks(place);
   --in_flight_;
   changed_.notify_all();
 }
 
-MORSEL_INLINE void StageJob::deliver_in_order(std::unique_ptr<Task> task) {
+MORSEL_INLINE void SweepJob::deliver_in_order(std::unique_ptr<Task> task) {
   std::unique_lock lock(mutex_);
-  held_[task->unit_number()] = std::move(task);
+  held_[task->place()] = std::move(task);
   if (delivering_) return;
   delivering_ = true;
-  while (!held_.empty() && held_.begin()->first == next_delivery_) {
+  const auto skip_others = [&] {
+    if (!sweep_.order.empty())
+      while (next_delivery_ < total_ && !ordered_[static_cast<std::size_t>(sweep_.order[static_cast<std::size_t>(next_delivery_)].stage)])
+        ++next_delivery_;
+  };
+  for (skip_others(); !held_.empty() && held_.begin()->first == next_delivery_; skip_others()) {
     std::unique_ptr<Task> next = std::move(held_.begin()->second);
     held_.erase(held_.begin());
-    const Index number = next->unit_number();
+    const Index number = next->place();
     ++next_delivery_;
     if (stopping()) {
       release(std::move(next), 0);
@@ -299,12 +347,12 @@ MORSEL_INLINE void StageJob::deliver_in_order(std::unique_ptr<Task> task) {
     lock.lock();
     if (error) note_failure(number, error);
     release(std::move(next), waiting);
-    run_.report(false, stage_.stage.name, stage_.stage.pass);
+    run_.report(false, stages_[0]->stage.name, stages_[0]->stage.pass);
   }
   delivering_ = false;
 }
 
-MORSEL_INLINE void StageJob::read() {
+MORSEL_INLINE void SweepJob::read() {
   std::unique_lock lock(mutex_);
   if (closed_) return;
   ++participants_;
@@ -315,7 +363,7 @@ MORSEL_INLINE void StageJob::read() {
     }
     std::unique_ptr<Task> task = std::move(waiting_.front());
     waiting_.pop_front();
-    const bool drop = stopping() && (!failure_ || task->unit_number() > failed_unit_);
+    const bool drop = stopping() && (!failure_ || task->place() > failed_unit_);
     if (drop) {
       release(std::move(task), 0);
       continue;
@@ -323,18 +371,26 @@ MORSEL_INLINE void StageJob::read() {
     lock.unlock();
     std::exception_ptr error;
     const auto begin = run_.trace.now();
+    Task::Fetch fetched = Task::Fetch::done;
     try {
-      task->fetch(FetchMode::wait, run_.options.stop);
+      fetched = task->fetch(FetchMode::wait, run_.options.stop);
     } catch (...) {
       error = std::current_exception();
     }
-    run_.trace.add("read", stage_.stage.name, -1, task->unit_number(), begin, run_.trace.now());
+    run_.trace.add("read", task->stage().stage.name, -1, task->place(), begin, run_.trace.now());
     lock.lock();
     if (error) {
-      note_failure(task->unit_number(), error);
+      note_failure(task->place(), error);
       release(std::move(task), 0);
+      std::move(parked_.begin(), parked_.end(), std::back_inserter(ready_));
+      parked_.clear();
     } else {
-      ready_.push_back(std::move(task));
+      if (task->read_shared) {
+        task->read_shared = false;
+        std::move(parked_.begin(), parked_.end(), std::back_inserter(ready_));
+        parked_.clear();
+      }
+      (fetched == Task::Fetch::wait_for_chunk && !task->may_go_on() ? parked_ : ready_).push_back(std::move(task));
     }
     changed_.notify_all();
   }
@@ -342,17 +398,17 @@ MORSEL_INLINE void StageJob::read() {
   changed_.notify_all();
 }
 
-MORSEL_INLINE void StageJob::partial() {
-  if (!run_.options.on_partial || stage_.stage.groups.empty()) return;
+MORSEL_INLINE void SweepJob::partial() {
+  if (!run_.options.on_partial) return;
   std::unique_lock lock(run_.partial_mutex, std::try_to_lock);
   if (!lock) return;
   const auto now = std::chrono::steady_clock::now();
   if (now - run_.last_partial < run_.options.partial_period) return;
   run_.last_partial = now;
-  stage_.report_partials(run_.options.on_partial, total_);
+  for (StageRun* stage : stages_) stage->report_partials(run_.options.on_partial);
 }
 
-MORSEL_INLINE void StageJob::finish() {
+MORSEL_INLINE void SweepJob::finish() {
   std::unique_lock lock(mutex_);
   closed_ = true;
   changed_.notify_all();
@@ -361,12 +417,18 @@ MORSEL_INLINE void StageJob::finish() {
   waiting_.clear();
   held_.clear();
   for (std::byte* memory : free_) {
-    give_memory(memory, stage_bytes_);
-    run_.booked -= stage_bytes_;
+    give_memory(memory, sweep_.task_bytes);
+    run_.booked -= sweep_.task_bytes;
   }
   free_.clear();
+  for (std::size_t i = 0; i < window_.entries.size(); ++i)
+    if (window_.entries[i].memory) {
+      give_memory(window_.entries[i].memory, sweep_.chunks[i].bytes);
+      window_.entries[i].memory = nullptr;
+      run_.booked -= sweep_.chunks[i].bytes;
+    }
   if (failure_) std::rethrow_exception(failure_);
-  if (run_.options.stop.stop_requested() && next_ < total_) fail(Errc::cancelled, "running '" + stage_.stage.name + "': cancelled");
+  if (run_.options.stop.stop_requested() && next_ < total_) fail(Errc::cancelled, "running '" + stages_[0]->stage.name + "': cancelled");
 }
 
 /// Sources must be what they were when the graph was made.
@@ -398,16 +460,43 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
     if (plan.results[i].output < 0) results.memory[i] = take_memory(plan.results[i].bytes);
   for (const Stage& stage : plan.stages) state.total_units += stage.units.count();
 
-  for (const Stage& stage : plan.stages) {
-    if (options.stop.stop_requested()) fail(Errc::cancelled, "running '" + stage.name + "': cancelled");
-    StageRun stage_run(plan, stage, targets, results.memory, state.counters);
-    stage_run.finish_empty();
-    if (stage.units.count() == 0) continue;
-    const auto job = std::make_shared<StageJob>(state, stage_run);
-    const Index helpers = std::min<Index>(plan.threads - 1, stage.units.count() - 1);
-    if (helpers > 0) ThreadPool::process().post(ThreadPool::Kind::worker, static_cast<int>(helpers), job);
-    job->take_part();
-    job->finish();
+  for (const Sweep& sweep : plan.sweeps) {
+    std::vector<std::unique_ptr<StageRun>> owned;
+    std::vector<StageRun*> stages;
+    Index units = 0;
+    for (const int number : sweep.stages) {
+      const Stage& stage = plan.stages[static_cast<std::size_t>(number)];
+      if (options.stop.stop_requested()) fail(Errc::cancelled, "running '" + stage.name + "': cancelled");
+      owned.push_back(std::make_unique<StageRun>(plan, stage, targets, results.memory, state.counters));
+      owned.back()->finish_empty();
+      stages.push_back(owned.back().get());
+      units += stage.units.count();
+    }
+    if (units == 0) continue;
+    // Several stages without an order of their own run one after another.
+    std::vector<Sweep> parts;
+    if (sweep.order.empty() && sweep.stages.size() > 1) {
+      for (const int number : sweep.stages) {
+        Sweep part;
+        part.stages = {number};
+        part.task_bytes = sweep.task_bytes;
+        parts.push_back(part);
+      }
+    }
+    const auto run_sweep = [&](const Sweep& one, const std::vector<StageRun*>& its_stages) {
+      Index count = 0;
+      for (const StageRun* stage : its_stages) count += stage->stage.units.count();
+      if (count == 0) return;
+      const auto job = std::make_shared<SweepJob>(state, one, its_stages);
+      const Index helpers = std::min<Index>(plan.threads - 1, count - 1);
+      if (helpers > 0) ThreadPool::process().post(ThreadPool::Kind::worker, static_cast<int>(helpers), job);
+      job->take_part();
+      job->finish();
+    };
+    if (parts.empty())
+      run_sweep(sweep, stages);
+    else
+      for (std::size_t i = 0; i < parts.size(); ++i) run_sweep(parts[i], {stages[i]});
   }
   check_versions(plan, "while it was read");
   for (const Target& target : targets)

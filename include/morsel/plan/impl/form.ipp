@@ -353,6 +353,7 @@ class Former {
     const auto& source = std::get<SourceNode>(node->payload);
     Port port = port_of(Port::Kind::source, *node);
     port.source = source.source;
+    if (!source.source.spec().reads_regions) port.grid = source.source.spec().grid;
     const int number = add_port(build, std::move(port));
     build.source_nodes.emplace_back(number, node.get());
     build.source_views.emplace_back(number, through);

@@ -36,6 +36,24 @@ MORSEL_INLINE bool is_reduced(const ReduceGroup& group, std::size_t axis) {
   return std::find(group.axes.begin(), group.axes.end(), static_cast<int>(axis)) != group.axes.end();
 }
 
+MORSEL_INLINE std::vector<std::size_t> unit_axes(const Stage& stage) {
+  std::vector<std::size_t> axes;
+  for (const bool reduced : {false, true})
+    for (std::size_t i = 0; i < stage.shape.size(); ++i)
+      if ((stage.groups.size() == 1 && is_reduced(stage.groups[0], i)) == reduced) axes.push_back(i);
+  return axes;
+}
+
+MORSEL_INLINE Region unit_region(const Stage& stage, const std::vector<std::size_t>& axes, Index number) {
+  Dims position(axes.size());
+  for (std::size_t k = axes.size(); k-- > 0;) {
+    const Index count = stage.units.axis(axes[k]).count();
+    position[axes[k]] = number % count;
+    number /= count;
+  }
+  return stage.units.region(position);
+}
+
 MORSEL_INLINE bool needs_table(const Port& port, const AxisMap& map) {
   if (map.kind == AxisMap::Kind::gather) return true;
   return map.kind == AxisMap::Kind::affine && std::abs(map.stride) > 1 && port.kind == Port::Kind::source &&
@@ -236,6 +254,26 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
       continue;
     }
     const Shape shape = need.shape();
+    if (port.shared) {
+      for_each_segment_box(need, [&](const Region& segment) {
+        for_each_position(port.grid.overlapping(segment), [&](const Dims& chunk) {
+          const Region whole = port.grid.region(chunk);
+          FetchItem f;
+          f.port = static_cast<int>(p);
+          f.chunk = chunk;
+          f.region = intersect(segment, whole);
+          f.shared = true;
+          const FetchCost cost = port.source.cost(spec.reads_regions ? whole.lo : chunk, whole);
+          layout.shared_room = std::max(layout.shared_room, cost.encoded_bytes);
+          layout.scratch_bytes = std::max(layout.scratch_bytes, cost.scratch_bytes);
+          layout.fetches.push_back(std::move(f));
+        });
+      });
+      // One chunk is used where it lies; several are put together.
+      const bool single = !layout.fetches.empty() && layout.fetches.back().region == need.hull();
+      if (!single) layout.port_offset[p] = take(static_cast<std::size_t>(size_of(shape)) * item);
+      continue;
+    }
     layout.port_offset[p] = take(static_cast<std::size_t>(size_of(shape)) * item);
     const Dims strides = c_strides(shape, static_cast<Index>(item));
     for_each_segment_box(need, [&](const Region& segment) {
@@ -269,6 +307,7 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
         });
     });
   }
+  layout.shared_offset = take(layout.shared_room);
   layout.scratch_offset = take(layout.scratch_bytes);
   layout.table_offset = take(layout.table_bytes);
   layout.total_bytes = at;

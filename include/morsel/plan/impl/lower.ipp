@@ -7,6 +7,7 @@
 #include <morsel/plan/cost.hpp>
 #include <morsel/plan/form.hpp>
 #include <morsel/plan/lower.hpp>
+#include <morsel/plan/sweep.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
@@ -283,18 +284,17 @@ MORSEL_INLINE std::size_t tree_bytes(const Stage& stage) {
   return bytes;
 }
 
-struct StageCost {
-  std::size_t task = 0, tree = 0;
-};
-
-MORSEL_INLINE StageCost cut_stage(Stage& stage, Cutter& cutter, std::size_t wish, const std::vector<Target>& targets,
-                                  const std::vector<Result>& results) {
-  cutter.cut(wish);
+MORSEL_INLINE void size_stage(Stage& stage, const std::vector<Target>& targets, const std::vector<Result>& results) {
   const TaskLayout task = lay_out_task(stage, &targets, results);
   stage.step_bytes = round_up(task.total_bytes + largest_step(stage), 4096);
   stage.state_bytes = task.leaf_workspace_offset;
   stage.tree_bytes = tree_bytes(stage);
-  return {stage.step_bytes, stage.tree_bytes};
+}
+
+MORSEL_INLINE void cut_stage(Stage& stage, Cutter& cutter, std::size_t wish, const std::vector<Target>& targets,
+                             const std::vector<Result>& results) {
+  cutter.cut(wish);
+  size_stage(stage, targets, results);
 }
 
 MORSEL_INLINE void predict(Plan& plan) {
@@ -314,7 +314,7 @@ MORSEL_INLINE void predict(Plan& plan) {
       decoded += layout.decoded_bytes;
       for (const FetchItem& f : layout.fetches) {
         const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
-        if (port.source.spec().does_io) requests += 1, encoded += f.encoded_bytes;
+        if (port.source.spec().does_io && !f.shared) requests += 1, encoded += f.encoded_bytes;
       }
     }
     const double scale = looked ? static_cast<double>(steps) / static_cast<double>(looked) : 0;
@@ -352,6 +352,15 @@ MORSEL_INLINE void predict(Plan& plan) {
     plan.prediction.decoded_bytes += decoded;
     plan.prediction.encoded_bytes += encoded;
   }
+  for (const Sweep& sweep : plan.sweeps)
+    for (const SharedChunk& chunk : sweep.chunks) {
+      const Port& port = plan.stages[static_cast<std::size_t>(chunk.stage)].ports[static_cast<std::size_t>(chunk.port)];
+      plan.prediction.decoded_bytes += static_cast<std::size_t>(chunk.region.size()) * port.dtype.item_bytes();
+      if (!port.source.spec().does_io) continue;
+      plan.prediction.requests += 1;
+      plan.prediction.encoded_bytes +=
+          port.source.cost(port.source.spec().reads_regions ? chunk.region.lo : chunk.chunk, chunk.region).encoded_bytes;
+    }
 }
 
 }  // namespace detail
@@ -382,26 +391,74 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
     }
   }
 
+  // Cuts every stage for a wished step, then shares chunks in what is left of `room`; gives the bytes of the largest
+  // sweep when its tasks run one after another, or nothing if it does not fit.
   std::vector<Cutter> cutters;
   for (Stage& stage : plan.stages) cutters.emplace_back(stage);
-  const auto cut_all = [&](std::size_t wish) {
-    StageCost most;
-    for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-      const StageCost c = cut_stage(plan.stages[i], cutters[i], wish, targets, plan.results);
-      most.task = std::max(most.task, c.task + c.tree);
-    }
-    return most.task;
+  struct Need {
+    std::size_t task = 0;   // one more task in flight
+    std::size_t rest = 0;   // trees, shared chunks, their description
+    Index reads = 0, rereads = 0;
+    const Stage* widest = nullptr;
+    std::size_t total() const { return task + rest; }
   };
-  const auto widest = [&]() -> const Stage& {
-    return *std::max_element(plan.stages.begin(), plan.stages.end(), [](const Stage& a, const Stage& b) {
+  const auto cut_all = [&](std::size_t wish, std::size_t room) {
+    for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+      for (Port& port : plan.stages[i].ports) port.shared = false;
+      cut_stage(plan.stages[i], cutters[i], wish, targets, plan.results);
+    }
+    form_sweeps(plan);
+    Need most;
+    std::size_t graph = 0;
+    for (Sweep& sweep : plan.sweeps) {
+      Need need;
+      for (const int s : sweep.stages) {
+        Stage& stage = plan.stages[static_cast<std::size_t>(s)];
+        size_stage(stage, targets, plan.results);  // once more: shared ports lie elsewhere
+        if (!need.widest || stage.step_bytes > need.task) need.widest = &stage;
+        need.task = std::max(need.task, stage.step_bytes);
+        need.rest += stage.tree_bytes;
+      }
+      sweep.task_bytes = need.task;
+      const std::size_t left = room > need.total() ? room - need.total() : 0;
+      Index reads = 0, rereads = 0;
+      if (!share_chunks(plan, sweep, left, reads, rereads) || sweep.shared_bytes > left) need.rest += room;  // does not fit
+      need.rest += sweep.shared_bytes;
+      most.reads += reads;
+      most.rereads += rereads;
+      graph += sweep.graph_bytes;
+      if (!most.widest || need.total() > most.total()) most.task = need.task, most.rest = need.rest, most.widest = need.widest;
+    }
+    most.rest += graph;
+    return most;
+  };
+  // The smallest room: a task's own chunks and nothing kept for later.
+  const std::size_t base = cost::run_bytes + results;
+  const auto smallest = [&] {
+    std::size_t most = 0, graph = 0;
+    cut_all(cost::smallest_step_bytes, ~std::size_t{0} / 4);
+    for (const Sweep& sweep : plan.sweeps) {
+      std::size_t trees = 0, own = 0;
+      for (const int s : sweep.stages) trees += plan.stages[static_cast<std::size_t>(s)].tree_bytes;
+      for (std::size_t i = 0; i + 1 < sweep.need_begin.size(); ++i) {
+        std::size_t bytes = 0;
+        for (std::size_t k = sweep.need_begin[i]; k < sweep.need_begin[i + 1]; ++k)
+          bytes += sweep.chunks[static_cast<std::size_t>(sweep.needs[k])].bytes;
+        own = std::max(own, bytes);
+      }
+      most = std::max(most, sweep.task_bytes + trees + own);
+      graph += sweep.graph_bytes;
+      // Re-reading lists a chunk once per reading: at most once per use.
+      if (!sweep.chunks.empty()) graph += sweep.needs.size() * (sizeof(SharedChunk) + 64);
+    }
+    return most + graph;
+  };
+  plan.smallest_bytes = round_up(base + smallest(), 4096);
+  if (limits.memory_bytes < plan.smallest_bytes) {
+    const Stage& stage = *std::max_element(plan.stages.begin(), plan.stages.end(), [](const Stage& a, const Stage& b) {
       return a.step_bytes + a.tree_bytes < b.step_bytes + b.tree_bytes;
     });
-  };
-  const std::size_t base = cost::run_bytes + results;
-  plan.smallest_bytes = round_up(base + cut_all(cost::smallest_step_bytes), 4096);
-  if (limits.memory_bytes < plan.smallest_bytes) {
-    const Stage& stage = widest();
-    std::string chunk = stage.steps.count() > 0 ? to_string(stage.steps.region(0)) : to_string(stage.shape);
+    const std::string chunk = stage.steps.count() > 0 ? to_string(stage.steps.region(Index{0})) : to_string(stage.shape);
     fail(Errc::budget_too_small, "planning '" + stage.name + "': step " + chunk + " does not fit the memory budget; expected at least " +
                                      std::to_string(plan.smallest_bytes) + " bytes (" + format_bytes(plan.smallest_bytes) + "), got " +
                                      std::to_string(limits.memory_bytes) + " bytes (" + format_bytes(limits.memory_bytes) + ")");
@@ -410,26 +467,40 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
   // The largest steps with which every thread has a task of its own and one more is on its way.
   plan.threads = std::max(1, limits.threads);
   const auto fixed = [&](int threads) { return base + static_cast<std::size_t>(threads - 1) * cost::thread_bytes; };
-  while (plan.threads > 1 && (fixed(plan.threads) - base > limits.memory_bytes / 4 || fixed(plan.threads) + cost::smallest_step_bytes > limits.memory_bytes))
-    --plan.threads;
-  std::size_t wish = cost::step_bytes;
-  for (;; wish /= 2) {
-    const std::size_t task = cut_all(wish);
-    plan.ideal_bytes = std::max(plan.ideal_bytes, fixed(plan.threads) + task * static_cast<std::size_t>(plan.threads + 1));
-    const std::size_t room = limits.memory_bytes > fixed(plan.threads) ? limits.memory_bytes - fixed(plan.threads) : 0;
-    if (task * static_cast<std::size_t>(plan.threads + 1) <= room / 100 * cost::sequential_percent) break;
+  while (plan.threads > 1 && fixed(plan.threads) - base > limits.memory_bytes / 4) --plan.threads;
+  Need need;
+  for (std::size_t wish = cost::step_bytes;; wish /= 2) {
+    const std::size_t room = limits.memory_bytes - std::min(limits.memory_bytes, fixed(plan.threads));
+    const std::size_t parallel = static_cast<std::size_t>(plan.threads);
+    need = cut_all(wish, room / 100 * cost::sequential_percent);
+    if (plan.ideal_bytes == 0) {
+      const Need free = need.rereads == 0 ? need : cut_all(wish, ~std::size_t{0} / 4);
+      plan.ideal_bytes = round_up(fixed(plan.threads) + (free.rest + free.task * (parallel + 1)) / cost::sequential_percent * 100 + 4096, 4096);
+      if (need.rereads != 0) need = cut_all(wish, room / 100 * cost::sequential_percent);
+    }
+    if (need.rest + need.task * (parallel + 1) <= room / 100 * cost::sequential_percent && need.rereads == 0) break;
     if (wish / 2 < cost::smallest_step_bytes) {
-      while (plan.threads > 1 && fixed(plan.threads) + task * static_cast<std::size_t>(plan.threads) > limits.memory_bytes) --plan.threads;
+      while (plan.threads > 1 && fixed(plan.threads) + need.rest + need.task * static_cast<std::size_t>(plan.threads) > limits.memory_bytes) --plan.threads;
+      need = cut_all(wish, limits.memory_bytes - std::min(limits.memory_bytes, fixed(plan.threads)));
       break;
     }
   }
   if (plan.threads < limits.threads)
     plan.notes.push_back("fewer_threads: " + std::to_string(plan.threads) + " of " + std::to_string(limits.threads) +
                          " threads run, the budget has no room for more");
+  if (need.rereads > 0)
+    plan.notes.push_back("rereads: " + std::to_string(need.rereads) + " of " + std::to_string(need.reads) +
+                         " chunk reads repeat an earlier one, the budget cannot keep all chunks that are needed again");
   plan.fixed_bytes = fixed(plan.threads);
+  for (const Sweep& sweep : plan.sweeps) plan.fixed_bytes += sweep.graph_bytes;
   std::size_t most = 0;
-  for (const Stage& stage : plan.stages) most = std::max(most, stage.step_bytes + stage.tree_bytes);
+  for (const Sweep& sweep : plan.sweeps) {
+    std::size_t bytes = sweep.task_bytes + sweep.shared_bytes;
+    for (const int s : sweep.stages) bytes += plan.stages[static_cast<std::size_t>(s)].tree_bytes;
+    most = std::max(most, bytes);
+  }
   plan.peak_bytes = plan.fixed_bytes + most;
+  plan.ideal_bytes = std::max(plan.ideal_bytes, plan.peak_bytes);
   if (plan.peak_bytes > limits.memory_bytes)
     fail(Errc::internal_error, "planning: peak above the budget; expected at most " + std::to_string(limits.memory_bytes) + ", got " +
                                    std::to_string(plan.peak_bytes));

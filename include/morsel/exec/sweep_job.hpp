@@ -1,4 +1,4 @@
-// The scheduler of one stage: books units in the plan's order, runs booked units in any order.
+// The scheduler of one sweep: books units in the plan's order, runs booked units in any order.
 //
 //   book (in order, memory fits) -> fetch -> would block? -> lane reads -> ready -> compute -> next step ... -> finish
 //
@@ -20,7 +20,7 @@
 
 namespace morsel::inline MORSEL_ABI::detail {
 
-/// What the stages of one run share.
+/// What the sweeps of one run share.
 struct RunState {
   RunState(const Plan& p, const std::vector<Target>& t, const RunOptions& o) : plan(p), targets(t), options(o), trace(!o.trace.empty()) {}
 
@@ -47,12 +47,13 @@ struct RunState {
   void report(bool finished, const std::string& what, int pass);
 };
 
-class StageJob : public Job, public std::enable_shared_from_this<StageJob> {
+/// Runs the units of a sweep with any number of threads.
+class SweepJob : public Job, public std::enable_shared_from_this<SweepJob> {
  public:
   static constexpr int lane_count = 4;
 
-  StageJob(RunState& run, StageRun& stage);
-  ~StageJob() override;
+  SweepJob(RunState& run, const Sweep& sweep, const std::vector<StageRun*>& stages);
+  ~SweepJob() override;
   void take_part() override;
   /// A lane: blocks in reads for tasks whose data is not cached.
   void read();
@@ -63,8 +64,9 @@ class StageJob : public Job, public std::enable_shared_from_this<StageJob> {
   void give_back(std::size_t bytes);
 
  private:
-  Region unit(Index number) const;
   bool stopping() const;
+  bool wait_for_chunk(std::unique_ptr<Task>& task);
+  void release_chunks(Index place);
   std::unique_ptr<Task> book();
   void process(std::unique_ptr<Task> task, int thread);
   void release(std::unique_ptr<Task> task, std::ptrdiff_t waiting_bytes);
@@ -73,16 +75,20 @@ class StageJob : public Job, public std::enable_shared_from_this<StageJob> {
   void partial();
 
   RunState& run_;
-  StageRun& stage_;
-  std::vector<std::size_t> order_;  // axes of the unit grid, outermost first
+  const Sweep& sweep_;
+  std::vector<StageRun*> stages_;
+  std::vector<std::vector<std::size_t>> axes_;  // per stage: of the unit grid, outermost first
+  std::vector<std::size_t> node_bytes_;         // per stage: states that a task may hand to the trees
+  std::vector<bool> ordered_;                   // per stage: has an ordered visitor
+  SharedWindow window_;
   std::mutex mutex_;
   std::condition_variable changed_;
   Index next_ = 0, total_ = 0, next_delivery_ = 0, failed_unit_ = 0;
-  std::size_t in_flight_ = 0, most_in_flight_ = 1, node_bytes_ = 0, stage_bytes_ = 0;
+  std::size_t in_flight_ = 0, most_in_flight_ = 1;
   int participants_ = 0;
-  bool closed_ = false, lanes_on_ = false, lanes_posted_ = false, ordered_ = false, delivering_ = false;
+  bool closed_ = false, lanes_on_ = false, lanes_posted_ = false, delivering_ = false;
   std::exception_ptr failure_;
-  std::deque<std::unique_ptr<Task>> ready_, waiting_;
+  std::deque<std::unique_ptr<Task>> ready_, waiting_, parked_;
   std::map<Index, std::unique_ptr<Task>> held_;
   std::vector<std::byte*> free_;
   std::minstd_rand random_;
@@ -90,14 +96,14 @@ class StageJob : public Job, public std::enable_shared_from_this<StageJob> {
 
 class LaneJob : public Job {
  public:
-  explicit LaneJob(std::shared_ptr<StageJob> stage) : stage_(std::move(stage)) {}
-  void take_part() override { stage_->read(); }
+  explicit LaneJob(std::shared_ptr<SweepJob> sweep) : sweep_(std::move(sweep)) {}
+  void take_part() override { sweep_->read(); }
 
  private:
-  std::shared_ptr<StageJob> stage_;
+  std::shared_ptr<SweepJob> sweep_;
 };
 
 /// The job whose task runs on this thread, or null.
-StageJob*& current_job();
+SweepJob*& current_job();
 
 }  // namespace morsel::inline MORSEL_ABI::detail

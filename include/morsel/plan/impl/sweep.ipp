@@ -1,0 +1,236 @@
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <morsel/plan/lower.hpp>
+#include <morsel/plan/sweep.hpp>
+#include <set>
+
+namespace morsel::inline MORSEL_ABI {
+namespace detail {
+
+/// Does every step need chunks of this port's source that no other step needs? Looks at one axis after another: between
+/// neighbouring steps the chunk must change.
+MORSEL_INLINE bool steps_keep_apart(const Stage& stage, const Expression& expression, std::size_t port_number) {
+  const Port& port = stage.ports[port_number];
+  const Stream* found = nullptr;
+  for (const Stream& stream : expression.streams)
+    if (static_cast<std::size_t>(stream.port) == port_number) {
+      if (found) return false;
+      found = &stream;
+    }
+  if (!found || &expression != &stage.expression) return false;
+  for (std::size_t axis = 0; axis < stage.shape.size(); ++axis) {
+    const AxisGrid& steps = stage.steps.axis(axis);
+    if (steps.count() <= 1) continue;
+    const AxisMap* driven = nullptr;
+    std::size_t beneath_axis = 0;
+    for (std::size_t i = 0; i < found->view.maps.size(); ++i)
+      if (found->view.maps[i].kind == AxisMap::Kind::affine && found->view.maps[i].axis == static_cast<int>(axis) &&
+          found->view.maps[i].stride != 0) {
+        if (driven) return false;
+        driven = &found->view.maps[i];
+        beneath_axis = i;
+      } else if (found->view.maps[i].kind == AxisMap::Kind::gather) {
+        return false;
+      }
+    if (!driven) return false;
+    const AxisGrid& chunks = port.grid.axis(beneath_axis);
+    const Index step = steps.length(0);
+    if (steps.is_uniform() && chunks.is_uniform() && driven->offset == 0 && driven->stride == 1 && step % std::max<Index>(1, chunks.length(0)) == 0)
+      continue;
+    for (Index k = 1; k < steps.count(); ++k) {
+      const Index b = steps.begin(k);
+      const Index before = driven->offset + driven->stride * (b - 1), after = driven->offset + driven->stride * b;
+      if (chunks.chunk_of(before) == chunks.chunk_of(after)) return false;
+    }
+  }
+  return true;
+}
+
+MORSEL_INLINE bool reads_storage(const Port& port) {
+  return port.kind == Port::Kind::source && !port.source.spec().lends && (port.source.spec().does_io || !port.source.spec().reads_regions);
+}
+
+}  // namespace detail
+
+MORSEL_INLINE void form_sweeps(Plan& plan) {
+  using namespace detail;
+  plan.sweeps.clear();
+  std::vector<std::set<std::string>> sources(plan.stages.size());
+  for (std::size_t i = 0; i < plan.stages.size(); ++i)
+    for (const Port& port : plan.stages[i].ports)
+      if (reads_storage(port)) sources[i].insert(port.source.identity());
+  std::vector<int> sweep_of(plan.stages.size(), -1);
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    if (sweep_of[i] >= 0) continue;
+    Sweep sweep;
+    sweep.stages.push_back(static_cast<int>(i));
+    sweep_of[i] = static_cast<int>(plan.sweeps.size());
+    std::set<std::string> have = sources[i];
+    for (bool grown = true; grown;) {
+      grown = false;
+      for (std::size_t j = i + 1; j < plan.stages.size(); ++j) {
+        if (sweep_of[j] >= 0 || plan.stages[j].pass != plan.stages[i].pass) continue;
+        if (std::none_of(sources[j].begin(), sources[j].end(), [&](const std::string& s) { return have.count(s) != 0; })) continue;
+        sweep.stages.push_back(static_cast<int>(j));
+        sweep_of[j] = sweep_of[i];
+        have.insert(sources[j].begin(), sources[j].end());
+        grown = true;
+      }
+    }
+    std::sort(sweep.stages.begin(), sweep.stages.end());
+    plan.sweeps.push_back(std::move(sweep));
+  }
+  for (const Sweep& sweep : plan.sweeps) {
+    std::map<std::string, int> stages_of;
+    for (const int s : sweep.stages)
+      for (const std::string& id : sources[static_cast<std::size_t>(s)]) ++stages_of[id];
+    for (const int s : sweep.stages) {
+      Stage& stage = plan.stages[static_cast<std::size_t>(s)];
+      for (std::size_t p = 0; p < stage.ports.size(); ++p) {
+        Port& port = stage.ports[p];
+        port.shared = false;
+        if (!reads_storage(port)) continue;
+        if (stages_of[port.source.identity()] > 1) {
+          port.shared = true;
+        } else if (!port.source.spec().reads_regions) {
+          int ports_of_source = 0;
+          for (const Port& other : stage.ports)
+            ports_of_source += reads_storage(other) && other.source.identity() == port.source.identity();
+          port.shared = ports_of_source > 1 || !steps_keep_apart(stage, stage.expression, p);
+        }
+      }
+    }
+  }
+}
+
+MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes, Index& reads, Index& rereads) {
+  using namespace detail;
+  sweep.order.clear();
+  sweep.chunks.clear();
+  sweep.need_begin.clear();
+  sweep.needs.clear();
+  sweep.shared_bytes = sweep.graph_bytes = 0;
+  bool any = false;
+  for (const int s : sweep.stages)
+    for (const Port& port : plan.stages[static_cast<std::size_t>(s)].ports) any |= port.shared;
+  if (!any) return true;
+
+  // What each unit needs, by source and chunk number.
+  struct Key {
+    int source;
+    Index chunk;
+    auto operator<=>(const Key&) const = default;
+  };
+  struct Item {
+    Sweep::Unit unit;
+    std::vector<Key> keys;
+  };
+  std::map<std::string, int> source_numbers;
+  std::map<Key, SharedChunk> parts;
+  std::vector<Item> items;
+  for (std::size_t k = 0; k < sweep.stages.size(); ++k) {
+    const Stage& stage = plan.stages[static_cast<std::size_t>(sweep.stages[k])];
+    const std::vector<std::size_t> axes = unit_axes(stage);
+    for (Index u = 0; u < stage.units.count(); ++u) {
+      Item item;
+      item.unit = {static_cast<std::int32_t>(k), u};
+      const Region unit = unit_region(stage, axes, u);
+      for_each_position(stage.steps.overlapping(unit), [&](const Dims& step) {
+        for (const FetchItem& f : lay_out(stage, intersect(stage.steps.region(step), unit)).fetches) {
+          if (!f.shared) continue;
+          const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
+          const int source = source_numbers.emplace(port.source.identity(), static_cast<int>(source_numbers.size())).first->second;
+          const Key key{source, port.grid.number(f.chunk)};
+          const auto [it, fresh] = parts.emplace(key, SharedChunk{});
+          if (fresh)
+            it->second = {sweep.stages[k], f.port, f.chunk, f.region, 0, 0, 0};
+          else
+            it->second.region = hull(it->second.region, f.region);
+          item.keys.push_back(key);
+        }
+      });
+      std::sort(item.keys.begin(), item.keys.end());
+      item.keys.erase(std::unique(item.keys.begin(), item.keys.end()), item.keys.end());
+      items.push_back(std::move(item));
+    }
+  }
+  for (auto& [key, part] : parts) {
+    const Port& port = plan.stages[static_cast<std::size_t>(part.stage)].ports[static_cast<std::size_t>(part.port)];
+    part.bytes = round_up(static_cast<std::size_t>(part.region.size()) * port.dtype.item_bytes(), 64);
+  }
+  // Several stages walk the storage together.
+  if (sweep.stages.size() > 1)
+    std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) {
+      if (a.keys.empty() || b.keys.empty()) return a.keys.empty() > b.keys.empty();
+      return a.keys.front() < b.keys.front();
+    });
+
+  // Belady: next use of every chunk is known.
+  std::map<Key, std::vector<Index>> uses;
+  for (std::size_t i = items.size(); i-- > 0;)
+    for (const Key& key : items[i].keys) uses[key].push_back(static_cast<Index>(i));  // later uses first
+  std::map<Key, int> live;                     // key -> shared chunk
+  std::set<std::pair<Index, Key>> by_next_use;  // live ones, furthest last
+  std::size_t held = 0;
+  sweep.need_begin.push_back(0);
+  bool fits = true;
+  const auto next_use = [&](const Key& key) { return uses[key].empty() ? Index{-1} : uses[key].back(); };
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const Item& item = items[i];
+    sweep.order.push_back(item.unit);
+    std::size_t wanted = 0;
+    for (const Key& key : item.keys)
+      if (!live.count(key)) wanted += parts[key].bytes;
+    while (held + wanted > room_bytes) {
+      auto victim = by_next_use.end();
+      while (victim != by_next_use.begin()) {
+        --victim;
+        if (!std::binary_search(item.keys.begin(), item.keys.end(), victim->second)) break;
+        if (victim == by_next_use.begin()) {
+          victim = by_next_use.end();
+          break;
+        }
+      }
+      if (victim == by_next_use.end() || std::binary_search(item.keys.begin(), item.keys.end(), victim->second)) {
+        fits = false;
+        break;
+      }
+      held -= parts[victim->second].bytes;
+      live.erase(victim->second);
+      by_next_use.erase(victim);
+      ++rereads;
+    }
+    for (const Key& key : item.keys) {
+      auto it = live.find(key);
+      if (it == live.end()) {
+        SharedChunk chunk = parts[key];
+        chunk.first = static_cast<Index>(i);
+        it = live.emplace(key, static_cast<int>(sweep.chunks.size())).first;
+        sweep.chunks.push_back(std::move(chunk));
+        held += parts[key].bytes;
+        ++reads;
+      } else {
+        by_next_use.erase({static_cast<Index>(i), key});
+      }
+      ++sweep.chunks[static_cast<std::size_t>(it->second)].uses;
+      sweep.needs.push_back(it->second);
+      uses[key].pop_back();
+      const Index next = next_use(key);
+      if (next >= 0) by_next_use.insert({next, key});
+    }
+    sweep.need_begin.push_back(sweep.needs.size());
+    sweep.shared_bytes = std::max(sweep.shared_bytes, held);
+    for (const Key& key : item.keys)
+      if (next_use(key) < 0 && live.count(key)) {
+        held -= parts[key].bytes;
+        live.erase(key);
+      }
+  }
+  sweep.graph_bytes = sweep.order.size() * sizeof(Sweep::Unit) + sweep.chunks.size() * (sizeof(SharedChunk) + 64) +
+                      sweep.need_begin.size() * sizeof(std::size_t) + sweep.needs.size() * sizeof(std::int32_t);
+  return fits;
+}
+
+}  // namespace morsel::inline MORSEL_ABI
