@@ -199,7 +199,7 @@ def write_table(path):
             value = expected(expression, arrays)
         except Exception:
             continue  # an index or shape that only the large inputs have
-        if value.size <= 60:
+        if value.size <= 20:
             out["expressions"].append({"section": section, "expression": expression, **entry(value)})
     lines = ",\n".join(json.dumps(e) for e in out["expressions"])
     path.write_text(json.dumps({k: out[k] for k in ("numpy", "inputs")})[:-1] + ', "expressions": [\n' + lines + "\n]}\n")
