@@ -1,7 +1,7 @@
 // Part of tile_loops.inl: functions of complex numbers.
 
-// By real functions over the split parts of a tile. Numbers with an infinite or NaN part go one by one to the C
-// library, which has the values that C's Annex G asks for.
+// By real functions over the split parts of a tile. Numbers with an infinite or NaN part go one by one to the
+// C library, which has the values that C's Annex G asks for.
 
 template <class R>
 struct Parts {

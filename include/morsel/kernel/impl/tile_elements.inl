@@ -85,6 +85,17 @@ template <class T>
 inline T with_sign_of(T x, T sign) {
   return from_bits<T>((bits_of(x) & ~Float<T>::sign) | (bits_of(sign) & Float<T>::sign));
 }
+// A product that no sum swallows. GCC 12 makes one vfmaddsub of the two sums of a complex product,
+// contraction off or not, wherever FMA instructions are allowed.
+template <class T>
+inline T rounded(T product) {
+#if defined(__GNUC__) && !defined(__clang__) && (defined(__FMA__) || defined(__AVX512F__))
+  asm("" : "+x"(product));
+#elif defined(__GNUC__) && !defined(__clang__) && defined(__aarch64__)
+  asm("" : "+w"(product));
+#endif
+  return product;
+}
 template <class T>
 inline bool is_nan(T x) {
   return x != x;

@@ -353,7 +353,9 @@ void fill_half(TileTable& t) {
 template <class R>
 void fill_complex(TileTable& t, int k) {
   using Z = Complex<R>;
-  fill_arithmetic<Z>(t, k);
+  t.op[at_op(Op::negative)][k] = map1<Negative, Z, Z>;
+  t.op[at_op(Op::add)][k] = map2<Add, Z, Z>;
+  t.op[at_op(Op::subtract)][k] = map2<Subtract, Z, Z>;
   fill_comparisons<Z>(t, k);
   fill_logical<Z>(t, k);
   fill_order<Z>(t, k);
@@ -363,8 +365,13 @@ void fill_complex(TileTable& t, int k) {
   t.op[at_op(Op::conj)][k] = map1<Conj, Z, Z>;
   t.op[at_op(Op::real)][k] = map1<Real, R, Z>;
   t.op[at_op(Op::imag)][k] = map1<Imag, R, Z>;
+#if MORSEL_TILE_LEVEL < 2
+  // AVX-512 brings FMA instructions along, which `rounded` must keep out at the price of vectors.
+  t.op[at_op(Op::multiply)][k] = map2<Multiply, Z, Z>;
+  t.op[at_op(Op::square)][k] = map1<Square, Z, Z>;
   t.op[at_op(Op::reciprocal)][k] = map1<Reciprocal, Z, Z>;
   t.op[at_op(Op::divide)][k] = map2<Divide, Z, Z>;
+#endif
   t.op[at_op(Op::round)][k] = map1<Round, Z, Z>;
   t.op[at_op(Op::isnan)][k] = map1<IsNan, bool, Z>;
   t.op[at_op(Op::isinf)][k] = map1<IsInf, bool, Z>;

@@ -22,11 +22,14 @@
 
 using Size = __SIZE_TYPE__;
 
+// Each builds on those before it.
+// clang-format off
 #include <morsel/kernel/impl/tile_elements.inl>
 #include <morsel/kernel/impl/tile_operations.inl>
 #include <morsel/kernel/impl/tile_functions.inl>
 #include <morsel/kernel/impl/tile_complex.inl>
 #include <morsel/kernel/impl/tile_fill.inl>
+// clang-format on
 
 #if defined(__clang__)
 #pragma float_control(pop)

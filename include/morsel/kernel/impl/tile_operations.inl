@@ -58,7 +58,7 @@ struct Multiply {
   static double at(double a, double b) { return a * b; }
   template <class R>
   static Complex<R> at(Complex<R> a, Complex<R> b) {
-    return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+    return {rounded(a.re * b.re) - rounded(a.im * b.im), rounded(a.re * b.im) + rounded(a.im * b.re)};
   }
 };
 struct Square {
@@ -77,10 +77,10 @@ struct Divide {
     if (br >= bi) {
       if (br == 0 && bi == 0) return {a.re / br, a.im / br};
       const R ratio = b.im / b.re, scale = R(1) / (b.re + b.im * ratio);
-      return {(a.re + a.im * ratio) * scale, (a.im - a.re * ratio) * scale};
+      return {(a.re + rounded(a.im * ratio)) * scale, (a.im - rounded(a.re * ratio)) * scale};
     }
     const R ratio = b.re / b.im, scale = R(1) / (b.im + b.re * ratio);
-    return {(a.re * ratio + a.im) * scale, (a.im * ratio - a.re) * scale};
+    return {(rounded(a.re * ratio) + a.im) * scale, (rounded(a.im * ratio) - a.re) * scale};
   }
 };
 struct Reciprocal {
