@@ -1,4 +1,5 @@
 // The compiled bodies of layer io.
+#include <morsel/io/impl/spill_file.ipp>
 #include <morsel/io/impl/attributes_json.ipp>
 #include <morsel/io/impl/codec.ipp>
 #include <morsel/io/impl/counting_store.ipp>

@@ -20,6 +20,8 @@ inline constexpr std::size_t sequential_percent = 80;
 inline constexpr std::size_t thread_bytes = 1024 * 1024;
 /// The calling thread's share and the plan itself.
 inline constexpr std::size_t run_bytes = 64 * 1024;
+/// Results between passes up to this stay in memory whatever the budget.
+inline constexpr std::size_t smallest_spill_bytes = 64 * 1024;
 /// Steps looked at one by one when a stage's memory is not the same for all.
 inline constexpr long long exact_steps = 4096;
 

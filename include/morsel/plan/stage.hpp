@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <morsel/graph/node.hpp>
+#include <morsel/io/spill_file.hpp>
 #include <morsel/kernel/tape.hpp>
 #include <optional>
 #include <string>
@@ -50,7 +51,7 @@ struct Port {
   Grid grid;
   AnyChunkSource source;           ///< source
   bool shared = false;             ///< source: chunks are kept while later units need them
-  int result = -1;                 ///< result: which
+  int result = -1;                 ///< result: which; kept when a spilled result is read as a source
   std::vector<Expression> parts;   ///< expression: one; concat: one per operand; map_chunks: one per input
   int axis = 0;                    ///< concat
   std::vector<Index> begins;       ///< concat: first position of each operand, and the end
@@ -115,6 +116,7 @@ struct Result {
   Shape shape;
   int output = -1;                  ///< number of the caller's target; -1: between stages
   bool spilled = false;             ///< between stages: in a file rather than in memory
+  std::shared_ptr<SpillFile> spill; ///< the file, if it comes to that
   std::size_t bytes = 0;            ///< booked for it
 };
 

@@ -197,7 +197,7 @@ MORSEL_INLINE StageRun::StageRun(const Plan& the_plan, const Stage& the_stage, c
       if (fold.bind) {
         std::vector<double> values;
         for (const int result : fold.parameters) {
-          double value;
+          double value;  // 0-d results are never spilled
           std::memcpy(&value, result_view(result).data, sizeof value);
           values.push_back(value);
         }
@@ -310,7 +310,30 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
     for (std::size_t k = 0; k < fold.finishes.size(); ++k) {
       const Reducer& reducer = *finishers[group_number][f][k];
       const Finish& finish = fold.finishes[k];
-      BufferView to = result_view(finish.result);
+      const Result& result = plan.results[static_cast<std::size_t>(finish.result)];
+      // A spilled result is written strip by strip.
+      Region spilled = Region::of(result.shape);
+      std::vector<std::uint64_t> waiting;
+      BufferView to;
+      if (result.spilled) {
+        const bool whole_rank = result.shape.size() - (finish.raw ? 0 : reducer.result_shape().size()) == stage.shape.size();
+        std::size_t axis = 0;
+        for (std::size_t i = 0; i < stage.shape.size(); ++i) {
+          if (is_reduced(group, i)) {
+            if (whole_rank && leaf_position) spilled.lo[axis] = (*leaf_position)[i], spilled.hi[axis] = (*leaf_position)[i] + 1;
+            axis += whole_rank ? 1 : 0;
+            continue;
+          }
+          spilled.lo[axis] = strip.lo[i];
+          spilled.hi[axis] = strip.hi[i];
+          ++axis;
+        }
+        waiting.resize(static_cast<std::size_t>(spilled.size()) * result.dtype.item_bytes() / 8 + 1);
+        to = BufferView::c_order(waiting.data(), spilled.shape(), result.dtype.item_bytes());
+        for (std::size_t i = 0; i < to.strides.size(); ++i) to.data -= spilled.lo[i] * to.strides[i];
+      } else {
+        to = result_view(finish.result);
+      }
       // The result's axes: kept ones in order, reduced ones gone, kept as 1 or numbered by chunk, then the reducer's own.
       const std::size_t own = finish.raw ? 0 : reducer.result_shape().size();
       const std::size_t result_rank = to.shape.size() - own;
@@ -373,6 +396,8 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
         }
         done += row;
       });
+      if (result.spilled)
+        result.spill->write(spilled, BufferView::c_order(waiting.data(), spilled.shape(), result.dtype.item_bytes()));
     }
     states += aligned(static_cast<std::size_t>(kept) * state);
   }
@@ -848,7 +873,8 @@ MORSEL_INLINE void Task::store_outputs() {
     const Store& store = stage.stores[i];
     const std::size_t k = static_cast<std::size_t>(store.output);
     const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
-    const bool to_memory = result.output < 0 || std::holds_alternative<MemoryTarget>(run_.targets[static_cast<std::size_t>(result.output)]);
+    const bool to_memory = result.output < 0 ? !result.spilled
+                                             : std::holds_alternative<MemoryTarget>(run_.targets[static_cast<std::size_t>(result.output)]);
     BufferView place = to_memory ? run_.result_view(store.result).part(Region::of(stage.shape), box_)
                                  : BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes());
     if (!first[k]) {
@@ -862,11 +888,12 @@ MORSEL_INLINE void Task::store_outputs() {
     const std::size_t k = static_cast<std::size_t>(store.output);
     const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
     const Target* target = result.output < 0 ? nullptr : &run_.targets[static_cast<std::size_t>(result.output)];
-    if (!target || std::holds_alternative<MemoryTarget>(*target)) {
+    if (target ? std::holds_alternative<MemoryTarget>(*target) : !result.spilled) {
       if (first[k] != &store) copy_elements(outputs[k], run_.result_view(store.result).part(Region::of(stage.shape), box_));
     } else {
       const BufferView place = BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes());
       if (first[k] != &store) copy_elements(outputs[k], place);
+      if (!target) continue;
       if (const auto* visitor = std::get_if<VisitTarget>(target); visitor && visitor->ordered) holds_visit_ = true;
     }
   }
@@ -878,7 +905,11 @@ MORSEL_INLINE void Task::deliver() {
   for (std::size_t i = 0; i < stage.stores.size(); ++i) {
     const Store& store = stage.stores[i];
     const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
-    if (result.output < 0) continue;
+    if (result.output < 0) {
+      if (result.spilled)
+        result.spill->write(box_, BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes()));
+      continue;
+    }
     const Target& target = run_.targets[static_cast<std::size_t>(result.output)];
     if (std::holds_alternative<MemoryTarget>(target)) continue;
     const BufferView place = BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes());

@@ -456,8 +456,13 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
       for (std::size_t i = 0; i < memory.size(); ++i) give_memory(memory[i], plan.results[i].bytes);
     }
   } results{plan, std::vector<std::byte*>(plan.results.size(), nullptr)};
-  for (std::size_t i = 0; i < plan.results.size(); ++i)
-    if (plan.results[i].output < 0) results.memory[i] = take_memory(plan.results[i].bytes);
+  for (std::size_t i = 0; i < plan.results.size(); ++i) {
+    if (plan.results[i].output >= 0) continue;
+    if (plan.results[i].spilled)
+      plan.results[i].spill->create();
+    else
+      results.memory[i] = take_memory(plan.results[i].bytes);
+  }
   for (const Stage& stage : plan.stages) state.total_units += stage.units.count();
 
   for (const Sweep& sweep : plan.sweeps) {

@@ -382,6 +382,12 @@ MORSEL_INLINE TaskLayout lay_out_task(const Stage& stage, const std::vector<Targ
       // Values of a program, or gathered ones, wait here for the leaf: a block of runs or of rows.
       bytes += aligned((group.trailing ? 2 * run_block : row_block * LeafRows::max_columns) * 16);
     }
+    // Finished values of a spilled result pass through memory.
+    for (const Fold& fold : group.folds)
+      for (const Finish& finish : fold.finishes) {
+        const Result& result = results[static_cast<std::size_t>(finish.result)];
+        if (result.spilled) bytes += aligned(static_cast<std::size_t>(n * size_of(finish.reducer->result_shape())) * result.dtype.item_bytes());
+      }
     leaf_bytes = std::max(leaf_bytes, bytes);
   }
   layout.leaf_workspace_offset = take(leaf_bytes);

@@ -379,22 +379,41 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
           fail(Errc::already_exists, "saving: the target is one of the expression's own sources; expected another path, got " +
                                          source.source.identity());
 
-  std::size_t results = 0;
-  for (Result& result : plan.results) {
+  std::vector<std::size_t> between;  // results that stages exchange
+  for (std::size_t i = 0; i < plan.results.size(); ++i) {
+    Result& result = plan.results[i];
     const std::size_t bytes = static_cast<std::size_t>(size_of(result.shape)) * result.dtype.item_bytes();
     const bool to_caller = result.output >= 0 && (static_cast<std::size_t>(result.output) >= targets.size() ||
                                                   std::holds_alternative<MemoryTarget>(targets[static_cast<std::size_t>(result.output)]));
     if (to_caller) plan.result_bytes += bytes;
     if (result.output < 0) {
       result.bytes = round_up(bytes, 64);
-      results += result.bytes;
+      between.push_back(i);
     }
   }
+  std::sort(between.begin(), between.end(), [&](std::size_t a, std::size_t b) { return plan.results[a].bytes > plan.results[b].bytes; });
+  // Results that take more than `most` together go to files, the largest first; gives the bytes that stay.
+  const auto spill_above = [&](std::size_t most) {
+    std::size_t stay = 0;
+    for (const std::size_t i : between) stay += plan.results[i].bytes;
+    for (const std::size_t i : between) {
+      Result& result = plan.results[i];
+      result.spilled = stay > most && result.bytes > cost::smallest_spill_bytes;
+      if (result.spilled) stay -= result.bytes;
+      if (result.spilled && !result.spill) result.spill = std::make_shared<SpillFile>(result.dtype, result.shape);
+    }
+    for (Stage& stage : plan.stages)
+      for (Port& port : stage.ports)
+        if (port.result >= 0) {
+          const Result& result = plan.results[static_cast<std::size_t>(port.result)];
+          port.kind = result.spilled ? Port::Kind::source : Port::Kind::result;
+          port.source = result.spilled ? spill_source(result.spill) : AnyChunkSource();
+        }
+    return stay;
+  };
+  std::size_t results = spill_above(0);
 
-  // Cuts every stage for a wished step, then shares chunks in what is left of `room`; gives the bytes of the largest
-  // sweep when its tasks run one after another, or nothing if it does not fit.
-  std::vector<Cutter> cutters;
-  for (Stage& stage : plan.stages) cutters.emplace_back(stage);
+  // Cuts every stage for a wished step, then shares chunks in what is left of `room`.
   struct Need {
     std::size_t task = 0;   // one more task in flight
     std::size_t rest = 0;   // trees, shared chunks, their description
@@ -403,9 +422,10 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
     std::size_t total() const { return task + rest; }
   };
   const auto cut_all = [&](std::size_t wish, std::size_t room) {
-    for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-      for (Port& port : plan.stages[i].ports) port.shared = false;
-      cut_stage(plan.stages[i], cutters[i], wish, targets, plan.results);
+    for (Stage& stage : plan.stages) {
+      for (Port& port : stage.ports) port.shared = false;
+      Cutter cutter(stage);
+      cut_stage(stage, cutter, wish, targets, plan.results);
     }
     form_sweeps(plan);
     Need most;
@@ -422,7 +442,14 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
       sweep.task_bytes = need.task;
       const std::size_t left = room > need.total() ? room - need.total() : 0;
       Index reads = 0, rereads = 0;
-      if (!share_chunks(plan, sweep, left, reads, rereads) || sweep.shared_bytes > left) need.rest += room;  // does not fit
+      bool fits = share_chunks(plan, sweep, left, reads, rereads);
+      if (sweep.shared_bytes + sweep.graph_bytes > left) {
+        // The list of chunks takes room too, the longer the more is read again.
+        const std::size_t list = sweep.graph_bytes + sweep.needs.size() * (sizeof(SharedChunk) + 64);
+        reads = rereads = 0;
+        fits = share_chunks(plan, sweep, left > list ? left - list : 0, reads, rereads);
+      }
+      if (!fits) need.rest += room;
       need.rest += sweep.shared_bytes;
       most.reads += reads;
       most.rereads += rereads;
@@ -433,7 +460,6 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
     return most;
   };
   // The smallest room: a task's own chunks and nothing kept for later.
-  const std::size_t base = cost::run_bytes + results;
   const auto smallest = [&] {
     std::size_t most = 0, graph = 0;
     cut_all(cost::smallest_step_bytes, ~std::size_t{0} / 4);
@@ -453,7 +479,7 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
     }
     return most + graph;
   };
-  plan.smallest_bytes = round_up(base + smallest(), 4096);
+  plan.smallest_bytes = round_up(cost::run_bytes + results + smallest(), 4096);
   if (limits.memory_bytes < plan.smallest_bytes) {
     const Stage& stage = *std::max_element(plan.stages.begin(), plan.stages.end(), [](const Stage& a, const Stage& b) {
       return a.step_bytes + a.tree_bytes < b.step_bytes + b.tree_bytes;
@@ -463,6 +489,14 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
                                      std::to_string(plan.smallest_bytes) + " bytes (" + format_bytes(plan.smallest_bytes) + "), got " +
                                      std::to_string(limits.memory_bytes) + " bytes (" + format_bytes(limits.memory_bytes) + ")");
   }
+
+  // Results stay in memory while they take no more than a quarter.
+  if (limits.memory_bytes >= plan.smallest_bytes * 2) results = spill_above(limits.memory_bytes / 4);
+  const std::size_t base = cost::run_bytes + results;
+  for (const std::size_t i : between)
+    if (plan.results[i].spilled)
+      plan.notes.push_back("spill: " + plan.results[i].name + " " + to_string(plan.results[i].shape) + ", " + format_bytes(plan.results[i].bytes) +
+                           ", waits in a file between passes");
 
   // The largest steps with which every thread has a task of its own and one more is on its way.
   plan.threads = std::max(1, limits.threads);

@@ -49,7 +49,7 @@ MORSEL_INLINE bool steps_keep_apart(const Stage& stage, const Expression& expres
 }
 
 MORSEL_INLINE bool reads_storage(const Port& port) {
-  return port.kind == Port::Kind::source && !port.source.spec().lends && (port.source.spec().does_io || !port.source.spec().reads_regions);
+  return port.kind == Port::Kind::source && port.result < 0 && !port.source.spec().lends && (port.source.spec().does_io || !port.source.spec().reads_regions);
 }
 
 }  // namespace detail
