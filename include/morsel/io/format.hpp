@@ -46,8 +46,8 @@ struct NewArray {
   bool asked_for_chunks = false;  ///< the caller named them; otherwise they are a suggestion
   std::vector<std::string> dims;
   Attributes attributes;
-  std::string codec;              ///< "zstd:3"; empty: the format's default
-  bool overwrite = false;         ///< replace what is there
+  std::string codec;       ///< "zstd:3"; empty: the format's default
+  bool overwrite = false;  ///< replace what is there
   FormatOptions options;
 };
 
@@ -70,7 +70,8 @@ struct Format {
   /// Attributes of a container or group; null: it has none.
   std::function<Attributes(const Place&, const std::string& inside)> attributes;
   /// A sink that makes an array at a path; null: the format is not written.
-  /// **Fails**: already_exists unless `overwrite`; invalid_argument for options and codecs that it does not have.
+  /// **Fails**: already_exists unless `overwrite`; invalid_argument for options and codecs that it does not
+  /// have.
   std::function<AnyChunkSink(const std::string& path, const NewArray&)> create;
 };
 
