@@ -36,11 +36,11 @@ TEST_CASE("numbers have the shortest digits that read back in their own dtype", 
   CHECK(shown(Type::float64, 1e22) == "1e+22");
   CHECK(shown(Type::float64, 5e-324) == "5e-324");
   CHECK(shown(Type::float64, std::nan("")) == "nan");
-  CHECK(shown(Type::float64, -INFINITY) == "-inf");
+  CHECK(shown(Type::float64, -HUGE_VAL) == "-inf");
   CHECK(shown(Type::float32, 0.1f) == "0.1");
   CHECK(shown(Type::float32, 16777216.0f) == "16777216.0");
   CHECK(shown(Type::float16, float16(0.1f)) == "0.1");
-  CHECK(shown(Type::float16, float16(65504.0f)) == "65504.0");
+  CHECK(shown(Type::float16, float16(65504.0f)) == "65500.0");
   CHECK(shown(Type::float16, float16(5.9604645e-08f)) == "6e-08");
   CHECK(shown(Type::int8, std::int8_t{-128}) == "-128");
   CHECK(shown(Type::uint64, UINT64_MAX) == "18446744073709551615");
@@ -109,8 +109,8 @@ TEST_CASE("JSON has integers in full, floats shortest, NaN and infinities as str
   CHECK(as_json(Type::float64, 0.1) == "0.1");
   CHECK(as_json(Type::float64, 3.0) == "3.0");
   CHECK(as_json(Type::float64, std::nan("")) == "\"NaN\"");
-  CHECK(as_json(Type::float64, INFINITY) == "\"Infinity\"");
-  CHECK(as_json(Type::float32, -INFINITY) == "\"-Infinity\"");
+  CHECK(as_json(Type::float64, HUGE_VAL) == "\"Infinity\"");
+  CHECK(as_json(Type::float32, -HUGE_VALF) == "\"-Infinity\"");
   CHECK(as_json(Type::complex128, std::complex<double>(1, -2)) == "[1.0, -2.0]");
   CHECK(as_json(Type::bool_, true) == "true");
   CHECK(as_json(DType::carried("S3", 3), "a\"\xFF") == "\"a\\\"\xEF\xBF\xBD\"");
