@@ -28,6 +28,8 @@ struct Tree {
   std::map<std::pair<int, Index>, std::byte*> waiting;  ///< (level, index) -> one set of states
   Index kept = 1;                                       ///< output elements of the strip
   Index absorbed = 0;                                   ///< leaves
+  Index elements = 0;                                   ///< per output element, in those leaves
+  Region strip;
 };
 
 /// Chunks that several tasks need, while they are here.
@@ -66,20 +68,30 @@ class StageRun {
   BufferView result_view(int result) const;
   /// Takes states of tree node (level, index) of a group's strip; merges and, at the root, finishes. `states`: one set,
   /// copied. Gives the change of bytes that wait.
-  std::ptrdiff_t put(std::size_t group, const Region& strip, Index strip_number, int level, Index index, std::byte* states, Index kept);
-  void finish_states(std::size_t group, const Region& strip, const std::byte* states, Index kept, const Dims* leaf_position);
+  std::ptrdiff_t put(std::size_t group, const Region& strip, Index strip_number, int level, Index index, std::byte* states,
+                     Index kept, Index elements);
+  /// Finished values of a strip go to their results, or to `snapshot` (one view per result) with `count` elements each.
+  void finish_states(std::size_t group, const Region& strip, const std::byte* states, Index kept, const Dims* leaf_position,
+                     const std::vector<BufferView>* snapshot = nullptr, Index count = -1);
+  /// A strip that one task saw whole.
+  void note_finished(std::size_t group, const Region& strip, Index leaves);
   /// Results of reductions over no elements at all.
   void finish_empty();
   Index leaf_count(std::size_t group) const;
-  /// Hands the value so far of every fold that goes to the caller to `callback`.
+  /// Memory that report_partials takes for a while.
+  std::size_t partial_bytes() const;
+  /// Hands the value so far of every reduction that goes to the caller to `callback`. Elements for which nothing has been
+  /// absorbed yet are zero. Combiners whose states own memory are left out.
   void report_partials(const PartialCallback& callback);
+  bool tracks_partials = false;
   void destroy_states(std::size_t group, std::byte* states, Index kept) const;
   void merge_states(std::size_t group, std::byte* left, std::byte* right, Index kept) const;
 
  private:
-  friend class PartialReader;
   std::mutex mutex_;
   std::map<std::pair<std::size_t, Index>, Tree> trees_;
+  std::vector<std::vector<Region>> finished_strips_;  // per group, only while partials are reported
+  std::vector<Index> finished_leaves_;
 };
 
 /// Values of an expression's streams at a box, and its program.

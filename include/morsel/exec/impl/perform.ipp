@@ -188,6 +188,8 @@ MORSEL_INLINE StageRun::StageRun(const Plan& the_plan, const Stage& the_stage, c
       workspace_offset.push_back(at);
       at += expression_workspace_bytes(part);
     }
+  finished_strips_.resize(stage.groups.size());
+  finished_leaves_.resize(stage.groups.size(), 0);
   for (const ReduceGroup& group : stage.groups) {
     reducers.emplace_back();
     finishers.emplace_back();
@@ -250,7 +252,7 @@ MORSEL_INLINE void StageRun::merge_states(std::size_t group, std::byte* left, st
 }
 
 MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& strip, Index strip_number, int level, Index index,
-                                           std::byte* states, Index kept) {
+                                           std::byte* states, Index kept, Index elements) {
   const std::size_t bytes = state_set_bytes(stage.groups[group], kept);
   const Index leaves = leaf_count(group);
   auto* node = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{64}));
@@ -263,6 +265,8 @@ MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& stri
   std::unique_lock lock(mutex_);
   Tree& tree = trees_[{group, strip_number}];
   tree.kept = kept;
+  tree.strip = strip;
+  tree.elements += elements;
   tree.absorbed += std::min(leaves, (index + 1) << level) - (index << level);
   for (;;) {
     const Index count = (leaves + (Index{1} << level) - 1) >> level;
@@ -293,17 +297,32 @@ MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& stri
   finish_states(group, strip, node, kept, nullptr);
   destroy_states(group, node, kept);
   release(node);
+  lock.lock();
+  trees_.erase({group, strip_number});
+  if (tracks_partials) {
+    finished_strips_[group].push_back(strip);
+    finished_leaves_[group] += leaves;
+  }
   return change;
 }
 
+MORSEL_INLINE void StageRun::note_finished(std::size_t group, const Region& strip, Index leaves) {
+  if (!tracks_partials) return;
+  const std::lock_guard lock(mutex_);
+  finished_strips_[group].push_back(strip);
+  finished_leaves_[group] += leaves;
+}
+
 MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Region& strip, const std::byte* states, Index kept,
-                                           const Dims* leaf_position) {
+                                           const Dims* leaf_position, const std::vector<BufferView>* snapshot,
+                                           Index elements) {
   const ReduceGroup& group = stage.groups[group_number];
   Index count = 1;
   for (const int axis : group.axes) {
     const std::size_t a = static_cast<std::size_t>(axis);
     count *= leaf_position ? stage.grid.axis(a).length((*leaf_position)[a]) : stage.shape[a];
   }
+  if (elements >= 0) count = elements;
   for (std::size_t f = 0; f < group.folds.size(); ++f) {
     const Fold& fold = group.folds[f];
     const std::size_t state = reducers[group_number][f]->state_bytes();
@@ -315,7 +334,10 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
       Region spilled = Region::of(result.shape);
       std::vector<std::uint64_t> waiting;
       BufferView to;
-      if (result.spilled) {
+      if (snapshot) {
+        to = (*snapshot)[static_cast<std::size_t>(finish.result)];
+        if (!to.data) continue;
+      } else if (result.spilled) {
         const bool whole_rank = result.shape.size() - (finish.raw ? 0 : reducer.result_shape().size()) == stage.shape.size();
         std::size_t axis = 0;
         for (std::size_t i = 0; i < stage.shape.size(); ++i) {
@@ -396,14 +418,107 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
         }
         done += row;
       });
-      if (result.spilled)
+      if (result.spilled && !snapshot)
         result.spill->write(spilled, BufferView::c_order(waiting.data(), spilled.shape(), result.dtype.item_bytes()));
     }
     states += aligned(static_cast<std::size_t>(kept) * state);
   }
 }
 
-MORSEL_INLINE void StageRun::report_partials(const PartialCallback&) {}
+MORSEL_INLINE std::size_t StageRun::partial_bytes() const {
+  std::size_t bytes = 0;
+  for (const ReduceGroup& group : stage.groups) {
+    for (const Fold& fold : group.folds)
+      for (const Finish& finish : fold.finishes) {
+        const Result& result = plan.results[static_cast<std::size_t>(finish.result)];
+        if (result.output >= 0) bytes += static_cast<std::size_t>(size_of(result.shape)) * result.dtype.item_bytes() + 64;
+      }
+    bytes += 64 * state_set_bytes(group, kept_elements(stage, group, stage.units.chunk_shape()));
+  }
+  return bytes;
+}
+
+MORSEL_INLINE void StageRun::report_partials(const PartialCallback& callback) {
+  for (std::size_t g = 0; g < stage.groups.size(); ++g) {
+    const ReduceGroup& group = stage.groups[g];
+    bool trivial = !group.per_chunk;
+    for (const ReducerPtr& reducer : reducers[g]) trivial &= reducer->is_trivial() && reducer->order() != MergeOrder::sequential;
+    if (!trivial) continue;
+    std::vector<std::vector<std::byte>> values(plan.results.size());
+    std::vector<BufferView> snapshot(plan.results.size());
+    for (const Fold& fold : group.folds)
+      for (const Finish& finish : fold.finishes) {
+        const std::size_t r = static_cast<std::size_t>(finish.result);
+        const Result& result = plan.results[r];
+        if (result.output < 0 || finish.raw || !std::holds_alternative<MemoryTarget>(targets[static_cast<std::size_t>(result.output)])) continue;
+        values[r].assign(static_cast<std::size_t>(size_of(result.shape)) * result.dtype.item_bytes() + 16, std::byte{0});
+        snapshot[r] = BufferView::c_order(values[r].data(), result.shape, result.dtype.item_bytes());
+      }
+    // Copies of the states that wait, one strip after another; merging happens outside the lock.
+    std::vector<Region> finished;
+    Index done = 0;
+    std::vector<Index> strips;
+    {
+      const std::lock_guard lock(mutex_);
+      finished = finished_strips_[g];
+      done = finished_leaves_[g];
+      for (const auto& [key, tree] : trees_)
+        if (key.first == g) strips.push_back(key.second), done += tree.absorbed;
+    }
+    if (done == 0) continue;
+    for (const Index number : strips) {
+      std::vector<std::byte*> copies;
+      Index kept = 1, elements = 0;
+      Region strip;
+      {
+        const std::lock_guard lock(mutex_);
+        const auto it = trees_.find({g, number});
+        if (it == trees_.end()) continue;  // finished meanwhile; the next report has it
+        const Tree& tree = it->second;
+        kept = tree.kept;
+        strip = tree.strip;
+        elements = tree.elements;
+        const std::size_t bytes = state_set_bytes(group, kept);
+        // In leaf order, whatever the level.
+        std::vector<std::pair<Index, const std::byte*>> nodes;
+        for (const auto& [place, states] : tree.waiting) nodes.emplace_back(place.second << place.first, states);
+        std::sort(nodes.begin(), nodes.end());
+        for (const auto& [first, states] : nodes) {
+          auto* copy = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{64}));
+          std::memcpy(copy, states, bytes);
+          copies.push_back(copy);
+        }
+      }
+      for (std::size_t i = 1; i < copies.size(); ++i) merge_states(g, copies[0], copies[i], kept);
+      if (!copies.empty()) finish_states(g, strip, copies[0], kept, nullptr, &snapshot, elements);
+      for (std::byte* copy : copies) ::operator delete(copy, std::align_val_t{64});
+    }
+    Index strips_total = units_along(stage, group, false);
+    for (const Fold& fold : group.folds)
+      for (const Finish& finish : fold.finishes) {
+        const std::size_t r = static_cast<std::size_t>(finish.result);
+        if (!snapshot[r].data) continue;
+        const BufferView target = result_view(finish.result);
+        for (const Region& strip : finished) {
+          Region place = Region::of(target.shape);
+          const bool whole_rank = target.shape.size() - finish.reducer->result_shape().size() == stage.shape.size();
+          std::size_t axis = 0;
+          for (std::size_t i = 0; i < stage.shape.size(); ++i) {
+            if (is_reduced(group, i)) {
+              axis += whole_rank ? 1 : 0;
+              continue;
+            }
+            place.lo[axis] = strip.lo[i];
+            place.hi[axis] = strip.hi[i];
+            ++axis;
+          }
+          const Region whole = Region::of(target.shape);
+          copy_elements(target.part(whole, place), snapshot[r].part(whole, place));
+        }
+        callback({static_cast<std::size_t>(plan.results[r].output), done, leaf_count(g) * strips_total, snapshot[r]});
+      }
+  }
+}
 
 MORSEL_INLINE void StageRun::finish_empty() {
   for (std::size_t g = 0; g < stage.groups.size(); ++g) {
@@ -1019,9 +1134,15 @@ MORSEL_INLINE std::ptrdiff_t Task::finish() {
       std::byte* states = state.set(state.stack.back().set);
       run_.finish_states(g, state.strip, states, state.kept, nullptr);
       run_.destroy_states(g, states, state.kept);
+      run_.note_finished(g, state.strip, leaves);
     } else {
-      for (const auto& entry : state.stack)
-        change += run_.put(g, state.strip, state.strip_number, entry.level, entry.index, state.set(entry.set), state.kept);
+      Index elements = 1;
+      for (const int axis : run_.stage.groups[g].axes)
+        elements *= unit_.hi[static_cast<std::size_t>(axis)] - unit_.lo[static_cast<std::size_t>(axis)];
+      for (const auto& entry : state.stack) {
+        change += run_.put(g, state.strip, state.strip_number, entry.level, entry.index, state.set(entry.set), state.kept, elements);
+        elements = 0;
+      }
     }
     state.stack.clear();
   }

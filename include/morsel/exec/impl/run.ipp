@@ -405,7 +405,18 @@ MORSEL_INLINE void SweepJob::partial() {
   const auto now = std::chrono::steady_clock::now();
   if (now - run_.last_partial < run_.options.partial_period) return;
   run_.last_partial = now;
-  for (StageRun* stage : stages_) stage->report_partials(run_.options.on_partial);
+  for (StageRun* stage : stages_) {
+    // Values so far are a courtesy: without room for them they are left out.
+    const std::size_t bytes = stage->partial_bytes();
+    if (!reserve(bytes)) continue;
+    try {
+      stage->report_partials(run_.options.on_partial);
+    } catch (...) {
+      const std::lock_guard failing(mutex_);
+      note_failure(next_, std::current_exception());
+    }
+    give_back(bytes);
+  }
 }
 
 MORSEL_INLINE void SweepJob::finish() {
@@ -474,6 +485,7 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
       if (options.stop.stop_requested()) fail(Errc::cancelled, "running '" + stage.name + "': cancelled");
       owned.push_back(std::make_unique<StageRun>(plan, stage, targets, results.memory, state.counters));
       owned.back()->finish_empty();
+      owned.back()->tracks_partials = static_cast<bool>(options.on_partial);
       stages.push_back(owned.back().get());
       units += stage.units.count();
     }
