@@ -225,7 +225,12 @@ void add_elementwise(Table& t) {
   });
   t.add(Op::negative, "negative", "-x");
   t.add(Op::positive, "positive", "+x");
-  t.add(Op::abs, "abs absolute fabs", "absolute value; modulus of complex numbers");
+  t.add(Op::abs, "abs absolute", "absolute value; modulus of complex numbers");
+  t.add("fabs", "x", "absolute value as a float", [](const Arguments& args) -> Value {
+    const Edge x = args.array(0);
+    if (x.dtype().is_numeric() && is_complex(type_of_edge(x))) args.refuse(0, "real numbers");
+    return elementwise(Op::abs, {x.dtype().is_numeric() ? astype(x, float_result(type_of_edge(x))) : x});
+  });
   t.add(Op::square, "square", "x * x");
   t.add(Op::reciprocal, "reciprocal", "1 / x");
   t.add(Op::sign, "sign", "-1, 0 or 1; x / |x| of complex numbers");

@@ -22,7 +22,7 @@ Corners corners_of(const Edge& value) {
   for (std::size_t i = 0; i < rank; ++i) {
     const Index extent = value.shape()[i];
     const Index keep = rank - i > 8 ? 0 : each;  // of many axes, only the last ones show both ends
-    if (extent <= 2 * each) continue;
+    if (extent <= std::max<Index>(2 * keep, 1)) continue;
     std::vector<Index> indices;
     for (Index k = 0; k < std::max<Index>(keep, 1); ++k) indices.push_back(k);
     corners.skipped[i] = static_cast<Index>(indices.size());
