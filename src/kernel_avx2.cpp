@@ -1,5 +1,6 @@
 // Kernels for AVX2. Built with flags of its own: nothing here may have external linkage but the functions
 // that hand out the tables.
+#include <immintrin.h>
 #include <sleef.h>
 
 #include <morsel/kernel/impl/reduce_table.hpp>

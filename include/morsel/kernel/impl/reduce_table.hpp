@@ -87,14 +87,20 @@ struct FoldLoops {
 };
 
 /// Bins with edges[i] <= x < edges[i + 1], the last one closed. NaN and what lies outside is not counted.
+///
+/// Uniform bins have an estimate: u = x * scale + offset, clamped to [low, high], is 2^32 + 1 + the position
+/// of x in bins, so that the bits of u from bin_shift up are the number of the bin plus one (0: below, bins +
+/// 1: above or NaN). Rounding is monotonic, so how far u of each edge is from the edge's own number bounds
+/// the error everywhere: only where u is within `guard` of an edge has x to be compared with it.
 struct HistogramBins {
   const double* edges;  ///< bins + 1
   std::int64_t bins;
-  /// If true, |(edges[i] - edges[0]) * scale - i| < 1/4 for all i, so that rounding (x - edges[0]) * scale
-  /// names the only edge that x has to be compared with.
-  bool uniform;
-  double scale;
+  std::uint32_t guard;  ///< in units of the last place of u, a power of two; 0: no estimate, search the edges
+  double scale, offset, low, high;
 };
+inline constexpr int bin_shift = 20;
+inline constexpr double bin_base = 0x1p32;
+inline constexpr std::int64_t max_estimated_bins = std::int64_t{1} << 30;
 
 struct HistogramLoops {
   void (*run)(std::int64_t* counts, const void* x, std::size_t n, const HistogramBins& bins);

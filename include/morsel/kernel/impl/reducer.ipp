@@ -598,6 +598,32 @@ MORSEL_INLINE std::vector<double> uniform_edges(Type input, Index bins, double l
   return edges;
 }
 
+/// Finds the estimate of HistogramBins, if its error leaves anything to gain.
+MORSEL_INLINE void estimate_bins(HistogramBins& bins) {
+  if (bins.bins > max_estimated_bins) return;
+  const double first = bins.edges[0], count = static_cast<double>(bins.bins);
+  const double scale = count / (bins.edges[bins.bins] - first);
+  const double offset = (bin_base + 1) - first * scale;
+  if (!std::isfinite(scale) || !std::isfinite(offset)) return;
+  std::uint64_t error = 0;
+  for (Index i = 0; i <= bins.bins; ++i) {
+    const std::uint64_t exact = (static_cast<std::uint64_t>(i) + 1) << bin_shift;
+    // Some instruction sets fuse, some do not.
+    for (const double u : {bins.edges[i] * scale + offset, std::fma(bins.edges[i], scale, offset)}) {
+      if (!(u >= bin_base && u < 2 * bin_base)) return;
+      const std::uint64_t position = std::bit_cast<std::uint64_t>(u) & ((std::uint64_t{1} << 52) - 1);
+      const std::uint64_t off = position > exact ? position - exact : exact - position;
+      if (off > error) error = off;
+    }
+  }
+  std::uint32_t guard = 2;
+  while (guard <= error) guard *= 2;
+  if (guard > (1u << (bin_shift - 4))) return;
+  bins.guard = guard;
+  bins.scale = scale, bins.offset = offset;
+  bins.low = bin_base + 0.5, bins.high = bin_base + 1.5 + count;
+}
+
 #if defined(__clang__)
 #pragma float_control(pop)
 #elif defined(__GNUC__)
@@ -643,13 +669,8 @@ MORSEL_INLINE HistogramReducer::HistogramReducer(Type input, const ReductionOpti
     std::snprintf(text, sizeof text, "histogram(%zu edges)", edges_.size());
   }
   name_ = text;
-  bins_ = HistogramBins{edges_.data(), static_cast<Index>(edges_.size()) - 1, true, 0};
-  // Rounding is monotonic, so that checking the edges bounds the error for everything between them.
-  bins_.scale = static_cast<double>(bins_.bins) / (edges_.back() - edges_.front());
-  for (std::size_t i = 0; i < edges_.size(); ++i)
-    if (!(std::fabs((edges_[i] - edges_[0]) * bins_.scale - static_cast<double>(i)) < 0.25))
-      bins_.uniform = false;
-
+  bins_ = HistogramBins{edges_.data(), static_cast<Index>(edges_.size()) - 1, 0, 0, 0, 0, 0};
+  estimate_bins(bins_);
   state_name_ = "histogram/" + std::string(morsel::name_of(input));
   if (options.edges.empty()) {
     std::snprintf(text, sizeof text, "/%lld/%a/%a", static_cast<long long>(options.bins), options.lo,
