@@ -492,6 +492,8 @@ void complex_sign(Size n, void* out, const void* const* in, const void*) {
   if (n == 0 || n > tile) return;
   Complex<R>* o = static_cast<Complex<R>*>(out);
   const Complex<R>* a = static_cast<const Complex<R>*>(in[0]);
+  constexpr R tiny = sizeof(R) == 8 ? R(0x1p-1000) : R(0x1p-100f),
+              up = sizeof(R) == 8 ? R(0x1p200) : R(0x1p60f);
   Parts<R> z;
   R length[tile];
   split(n, z, a);
@@ -504,10 +506,10 @@ void complex_sign(Size n, void* out, const void* const* in, const void*) {
       o[i] = {is_infinite(x) ? Sign::at(x) : R(0), is_infinite(y) ? Sign::at(y) : R(0)};
     } else if (length[i] == 0) {
       o[i] = {R(0), R(0)};
-    } else if (is_infinite(length[i])) {
-      // |z| overflows, its parts do not.
-      const R quarter = R(0.25), half = Hypot::one(x * quarter, y * quarter);
-      o[i] = {x * quarter / half, y * quarter / half};
+    } else if (is_infinite(length[i]) || length[i] < tiny) {
+      // |z| overflows or has lost places, its parts have not.
+      const R scale = length[i] < tiny ? up : R(0.25), scaled = Hypot::one(x * scale, y * scale);
+      o[i] = {x * scale / scaled, y * scale / scaled};
     } else {
       o[i] = {x / length[i], y / length[i]};
     }

@@ -164,6 +164,12 @@ template <class F, class T>
 struct Repair {
   static constexpr bool exists = false;
 };
+template <>
+struct Repair<Exp, double> {
+  static constexpr bool exists = true;
+  static bool needed(double x, double) { return x > 709.7 && x < 709.8; }
+  static double at(double x, double) { return Exp::one(x - 1) * 2.71828182845904523536; }
+};
 template <class T>
 struct Repair<Log1p, T> {
   static constexpr bool exists = true;
