@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -291,9 +292,9 @@ class FoldReducer final : public Reducer {
   std::string name() const override {
     std::string text = (skip_nan_ ? "nan" : "") + std::string(morsel::name_of(reduction_));
     if (is_moments(fold_)) {
+      // The shortest text that tells this ddof from any other: names count in hashes.
       char number[40];
-      std::snprintf(number, sizeof number, "(ddof=%g)", ddof_);
-      text += number;
+      text += "(ddof=" + std::string(number, std::to_chars(number, number + sizeof number, ddof_).ptr) + ")";
     }
     return text;
   }
