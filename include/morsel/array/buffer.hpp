@@ -16,7 +16,8 @@ struct BufferView {
 
   /// C-order elements at `data`.
   static BufferView c_order(void* data, const Shape& shape, std::size_t item_bytes) {
-    return {static_cast<std::byte*>(data), item_bytes, shape, c_strides(shape, static_cast<Index>(item_bytes))};
+    return {static_cast<std::byte*>(data), item_bytes, shape,
+            c_strides(shape, static_cast<Index>(item_bytes))};
   }
   /// The part of a view of the box `whole` that shows `region` (in the coordinates of `whole`).
   BufferView part(const Region& whole, const Region& region) const {

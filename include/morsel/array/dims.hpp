@@ -13,8 +13,8 @@ using Shape = Dims;
 
 inline constexpr int max_rank = 32;
 
-/// Number of elements; 1 for a 0-d shape. **Fails**: overflow; invalid_argument for a negative extent or a rank
-/// above 32.
+/// Number of elements; 1 for a 0-d shape. **Fails**: overflow; invalid_argument for a negative extent or a
+/// rank above 32.
 Index size_of(const Shape& shape);
 
 /// Bytes between neighbours along each axis of a C-order array with `item_bytes` per element.

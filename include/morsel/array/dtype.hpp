@@ -1,4 +1,5 @@
-// Element types as values. Fourteen are numeric (kernels exist); every other fixed-size type is carried as bytes.
+// Element types as values. Fourteen are numeric (kernels exist); every other fixed-size type is carried as
+// bytes.
 #pragma once
 
 #include <complex>
@@ -15,8 +16,20 @@ namespace morsel::inline MORSEL_ABI {
 
 /// The numeric types, in the order of the kernel tables, and `carried` for all others.
 enum class Type : std::uint8_t {
-  bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
-  float16, float32, float64, complex64, complex128,
+  bool_,
+  int8,
+  int16,
+  int32,
+  int64,
+  uint8,
+  uint16,
+  uint32,
+  uint64,
+  float16,
+  float32,
+  float64,
+  complex64,
+  complex128,
   carried
 };
 inline constexpr int numeric_type_count = 14;
@@ -48,13 +61,14 @@ class DType;
 /// One member of a record.
 struct Field;
 
-/// An element type: a numeric one, or a carried one with a size in bytes, a name and perhaps fields. In memory always
-/// native byte order.
+/// An element type: a numeric one, or a carried one with a size in bytes, a name and perhaps fields. In
+/// memory always native byte order.
 class DType {
  public:
   DType() = default;
   DType(Type type) : type_(type), item_bytes_(item_bytes_of(type)) {}  // NOLINT(google-explicit-constructor)
-  /// `name`: a NumPy type string without byte order ("S5", "U3", "V16", "M8[ns]") or a Zarr v3 name ("bfloat16").
+  /// `name`: a NumPy type string without byte order ("S5", "U3", "V16", "M8[ns]") or a Zarr v3 name
+  /// ("bfloat16").
   static DType carried(std::string name, std::size_t item_bytes);
   /// A record of `item_bytes` with these fields; gaps between fields are padding.
   static DType record(std::vector<Field> fields, std::size_t item_bytes);
@@ -66,11 +80,11 @@ class DType {
   const std::vector<Field>& fields() const;
   /// "float32", "S5", "record[a: int32, b: float32]".
   std::string name() const;
-  /// NumPy's type string in little-endian order: "<f4", "|b1", "|S5", "<M8[ns]"; for a record the Python list of a .npy
-  /// header, fields by offset and padding as ('', '|V4'); the name itself where NumPy has none.
+  /// NumPy's type string in little-endian order: "<f4", "|b1", "|S5", "<M8[ns]"; for a record the Python list
+  /// of a .npy header, fields by offset and padding as ('', '|V4'); the name itself where NumPy has none.
   std::string numpy() const;
-  /// Bytes of each unit that byte-swapping reverses (1: none): item bytes for numbers, half of them for complex, 4 for
-  /// U, 8 for M and m. Records swap field by field.
+  /// Bytes of each unit that byte-swapping reverses (1: none): item bytes for numbers, half of them for
+  /// complex, 4 for U, 8 for M and m. Records swap field by field.
   std::size_t swap_bytes() const;
   friend bool operator==(const DType& a, const DType& b);
 
@@ -88,10 +102,11 @@ struct Field {
   Shape shape;  ///< sub-array shape, empty for a plain field
 };
 
-/// The dtype of a NumPy type string ("<f4", "f8", "float32", "|b1", "S5", "<M8[ns]", ">i2"), a name ("bfloat16"), or a
-/// record as a Python or JSON list ("[('a', '<i4'), ('', '|V4')]"). `*big_endian`, if given, becomes true if the text
-/// says that stored bytes need `swap_elements` on a little-endian machine. **Fails**: unsupported for object types,
-/// strings of variable length and fields of different byte order; syntax_error otherwise.
+/// The dtype of a NumPy type string ("<f4", "f8", "float32", "|b1", "S5", "<M8[ns]", ">i2"), a name
+/// ("bfloat16"), or a record as a Python or JSON list ("[('a', '<i4'), ('', '|V4')]"). `*big_endian`, if
+/// given, becomes true if the text says that stored bytes need `swap_elements` on a little-endian machine.
+/// **Fails**: unsupported for object types, strings of variable length and fields of different byte order;
+/// syntax_error otherwise.
 DType parse_dtype(std::string_view text, bool* big_endian = nullptr);
 
 /// Reverses the byte order of `count` contiguous elements in place, records field by field.
@@ -100,10 +115,10 @@ void swap_elements(const DType& dtype, void* data, std::size_t count);
 namespace detail {
 template <class T>
 struct TypeOf;
-#define MORSEL_TYPE_OF(NAME, CPP)                \
-  template <>                                    \
-  struct TypeOf<CPP> {                           \
-    static constexpr Type value = Type::NAME;    \
+#define MORSEL_TYPE_OF(NAME, CPP)             \
+  template <>                                 \
+  struct TypeOf<CPP> {                        \
+    static constexpr Type value = Type::NAME; \
   };
 MORSEL_FOR_EACH_NUMERIC(MORSEL_TYPE_OF)
 #undef MORSEL_TYPE_OF
@@ -125,17 +140,21 @@ template <class T>
 inline constexpr Type type_of = detail::TypeOf<std::remove_cv_t<T>>::value;
 
 template <class T>
-concept Element = requires { detail::TypeOf<std::remove_cv_t<T>>::value; };
+concept Element = requires {
+  detail::TypeOf<std::remove_cv_t<T>>::value;
+};
 
 /// Calls f.template operator()<T>() with the C++ type of `type`. **Requires**: numeric.
 template <class F>
 decltype(auto) visit_type(Type type, F&& f) {
   switch (type) {
 #define MORSEL_VISIT(NAME, CPP) \
-  case Type::NAME: return f.template operator()<CPP>();
+  case Type::NAME:              \
+    return f.template operator()<CPP>();
     MORSEL_FOR_EACH_NUMERIC(MORSEL_VISIT)
 #undef MORSEL_VISIT
-    case Type::carried: break;
+    case Type::carried:
+      break;
   }
   fail(Errc::dtype_mismatch, "visiting a dtype: not numeric; expected one of the fourteen numeric dtypes");
 }

@@ -9,8 +9,8 @@ namespace morsel::inline MORSEL_ABI {
 
 /// A partition of [0, extent) into consecutive pieces, none empty; extent 0 has no pieces.
 ///
-/// Regular: the first piece ends at `first`, later ones are `step` long, the last may be short. Irregular: any list
-/// of boundaries. **Cost**: chunk_of is O(1) regular, O(log count) irregular.
+/// Regular: the first piece ends at `first`, later ones are `step` long, the last may be short. Irregular:
+/// any list of boundaries. **Cost**: chunk_of is O(1) regular, O(log count) irregular.
 class AxisGrid {
  public:
   AxisGrid() = default;
@@ -27,10 +27,14 @@ class AxisGrid {
   /// True if every piece but the last has the length of the first.
   bool is_uniform() const { return !boundaries_ && (first_ == step_ || count_ <= 1); }
   Index chunk_of(Index position) const {
-    return boundaries_ ? irregular_chunk_of(position) : position < first_ ? 0 : 1 + (position - first_) / step_;
+    return boundaries_         ? irregular_chunk_of(position)
+           : position < first_ ? 0
+                               : 1 + (position - first_) / step_;
   }
   Index begin(Index chunk) const {
-    return boundaries_ ? (*boundaries_)[static_cast<std::size_t>(chunk)] : chunk == 0 ? 0 : first_ + (chunk - 1) * step_;
+    return boundaries_  ? (*boundaries_)[static_cast<std::size_t>(chunk)]
+           : chunk == 0 ? 0
+                        : first_ + (chunk - 1) * step_;
   }
   Index end(Index chunk) const { return chunk + 1 == count_ ? extent_ : begin(chunk + 1); }
   Index length(Index chunk) const { return end(chunk) - begin(chunk); }
@@ -45,7 +49,8 @@ class AxisGrid {
   std::shared_ptr<const std::vector<Index>> boundaries_;
 };
 
-/// The product of one partition per axis. Chunks are numbered in C order of their grid position; 0-d has one chunk.
+/// The product of one partition per axis. Chunks are numbered in C order of their grid position; 0-d has one
+/// chunk.
 class Grid {
  public:
   Grid() = default;

@@ -8,7 +8,8 @@ namespace morsel::inline MORSEL_ABI {
 /// A scalar whose kind may raise a result's kind but never its width: C++ arithmetic values and literals.
 enum class WeakKind : std::uint8_t { boolean, integer, floating, complex };
 
-/// The dtype of `a op b` for arithmetic, as NumPy 2 has it: int32+float32 -> float64, int64+uint64 -> float64.
+/// The dtype of `a op b` for arithmetic, as NumPy 2 has it: int32+float32 -> float64, int64+uint64 ->
+/// float64.
 constexpr Type promote(Type a, Type b) {
   if (a == b) return a;
   if (a > b) {
@@ -43,17 +44,22 @@ constexpr Type promote(Type a, Type b) {
 /// The dtype of `a op scalar` for a weak scalar.
 constexpr Type promote_weak(Type a, WeakKind kind) {
   switch (kind) {
-    case WeakKind::boolean: return a;
-    case WeakKind::integer: return is_bool(a) ? Type::int64 : a;
-    case WeakKind::floating: return is_bool(a) || is_integer(a) ? Type::float64 : a;
+    case WeakKind::boolean:
+      return a;
+    case WeakKind::integer:
+      return is_bool(a) ? Type::int64 : a;
+    case WeakKind::floating:
+      return is_bool(a) || is_integer(a) ? Type::float64 : a;
     case WeakKind::complex:
-      return is_complex(a) ? a : a == Type::float16 || a == Type::float32 ? Type::complex64 : Type::complex128;
+      return is_complex(a)                              ? a
+             : a == Type::float16 || a == Type::float32 ? Type::complex64
+                                                        : Type::complex128;
   }
   return a;
 }
 
-/// The float type that functions such as sqrt and exp give for `a`: int8 -> float16, int16 -> float32, wider ->
-/// float64, floats and complex unchanged.
+/// The float type that functions such as sqrt and exp give for `a`: int8 -> float16, int16 -> float32, wider
+/// -> float64, floats and complex unchanged.
 constexpr Type float_result(Type a) {
   if (is_floating(a) || is_complex(a)) return a;
   return item_bytes_of(a) == 1 ? Type::float16 : item_bytes_of(a) == 2 ? Type::float32 : Type::float64;
@@ -67,10 +73,10 @@ constexpr Type real_of(Type a) {
 namespace detail {
 template <Type>
 struct CppOf;
-#define MORSEL_CPP_OF(NAME, CPP)     \
-  template <>                        \
-  struct CppOf<Type::NAME> {         \
-    using type = CPP;                \
+#define MORSEL_CPP_OF(NAME, CPP) \
+  template <>                    \
+  struct CppOf<Type::NAME> {     \
+    using type = CPP;            \
   };
 MORSEL_FOR_EACH_NUMERIC(MORSEL_CPP_OF)
 #undef MORSEL_CPP_OF

@@ -17,9 +17,10 @@ struct SliceItem {
   std::optional<Index> start, stop, step;  ///< an integer item keeps its value in `start`
 
   SliceItem() = default;
-  SliceItem(Kind k) : kind(k) {}                                      // NOLINT(google-explicit-constructor)
+  SliceItem(Kind k) : kind(k) {}  // NOLINT(google-explicit-constructor)
   template <std::integral I>
-  SliceItem(I i) : kind(Kind::integer), start(static_cast<Index>(i)) {}  // NOLINT(google-explicit-constructor)
+  SliceItem(I i)
+      : kind(Kind::integer), start(static_cast<Index>(i)) {}  // NOLINT(google-explicit-constructor)
 };
 
 using SliceItems = std::vector<SliceItem>;

@@ -9,7 +9,8 @@
 #define MORSEL_VERSION_PATCH 0
 
 #if defined(__FAST_MATH__)
-#error "morsel: -ffast-math (or -Ofast) is on; expected IEEE arithmetic, remove the flag for files that include morsel"
+#error \
+    "morsel: -ffast-math (or -Ofast) is on; expected IEEE arithmetic, remove the flag for files that include morsel"
 #endif
 
 #if defined(MORSEL_HEADER_ONLY)

@@ -10,22 +10,22 @@ namespace morsel::inline MORSEL_ABI {
 
 /// What went wrong, in words a program can branch on.
 enum class Errc {
-  invalid_argument,   ///< a call that makes no sense: impossible shape, chunk spec, axis, option
-  shape_mismatch,     ///< shapes that do not broadcast or do not fit
-  dtype_mismatch,     ///< a dtype other than the one asked for, or one the operation does not support
-  out_of_range,       ///< an index or slice outside the array
-  overflow,           ///< a size that does not fit 63 bits
-  not_found,          ///< file, key, member or dataset is absent
-  already_exists,     ///< a target that would be overwritten
-  unsupported,        ///< recognised, but not something this build can do
-  corrupt_data,       ///< truncated or damaged input
-  io_error,           ///< the operating system refused
-  source_changed,     ///< a file changed between open and the end of a run
-  budget_too_small,   ///< no plan fits; the message names the smallest budget that would do
-  cancelled,          ///< stopped on request
-  syntax_error,       ///< text that does not parse: slices, expressions, byte sizes
-  user_error,         ///< an exception thrown by the user's own function
-  internal_error,     ///< a bug in morsel
+  invalid_argument,  ///< a call that makes no sense: impossible shape, chunk spec, axis, option
+  shape_mismatch,    ///< shapes that do not broadcast or do not fit
+  dtype_mismatch,    ///< a dtype other than the one asked for, or one the operation does not support
+  out_of_range,      ///< an index or slice outside the array
+  overflow,          ///< a size that does not fit 63 bits
+  not_found,         ///< file, key, member or dataset is absent
+  already_exists,    ///< a target that would be overwritten
+  unsupported,       ///< recognised, but not something this build can do
+  corrupt_data,      ///< truncated or damaged input
+  io_error,          ///< the operating system refused
+  source_changed,    ///< a file changed between open and the end of a run
+  budget_too_small,  ///< no plan fits; the message names the smallest budget that would do
+  cancelled,         ///< stopped on request
+  syntax_error,      ///< text that does not parse: slices, expressions, byte sizes
+  user_error,        ///< an exception thrown by the user's own function
+  internal_error,    ///< a bug in morsel
 };
 
 /// The stable name of a code: "budget_too_small".
@@ -47,7 +47,8 @@ class Error : public std::runtime_error {
 /// Throws `Error{code, message}`; keeps call sites one line and out of the hot path.
 [[noreturn]] void fail(Errc code, std::string message);
 
-/// An IO error with the reason of `error_number` (an errno value) appended: "<doing>: No such file or directory".
+/// An IO error with the reason of `error_number` (an errno value) appended: "<doing>: No such file or
+/// directory".
 [[noreturn]] void fail_errno(int error_number, std::string doing);
 
 }  // namespace morsel::inline MORSEL_ABI

@@ -1,5 +1,5 @@
-// A vector of trivially copyable values that keeps its first N in place: shapes and indices up to rank 8 never
-// touch the heap.
+// A vector of trivially copyable values that keeps its first N in place: shapes and indices up to rank 8
+// never touch the heap.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// One task: fetches, decodes, evaluates and reduces the steps of a unit. The one place that calls sources, kernels,
-// combiners and sinks.
+// One task: fetches, decodes, evaluates and reduces the steps of a unit. The one place that calls sources,
+// kernels, combiners and sinks.
 #pragma once
 
 #include <atomic>
@@ -48,8 +48,8 @@ class SharedWindow {
 /// What the tasks of one stage share while it runs.
 class StageRun {
  public:
-  StageRun(const Plan& plan, const Stage& stage, const std::vector<Target>& targets, const std::vector<std::byte*>& results,
-           Counters& counters);
+  StageRun(const Plan& plan, const Stage& stage, const std::vector<Target>& targets,
+           const std::vector<std::byte*>& results, Counters& counters);
   ~StageRun();
   StageRun(const StageRun&) = delete;
   StageRun& operator=(const StageRun&) = delete;
@@ -60,19 +60,21 @@ class StageRun {
   const std::vector<std::byte*>& results;
   Counters& counters;
   TaskLayout task;
-  std::vector<std::size_t> workspace_offset;            ///< per expression: the root, then the parts of all ports
-  std::vector<std::vector<ReducerPtr>> reducers;        ///< per group and fold, bound
+  std::vector<std::size_t> workspace_offset;      ///< per expression: the root, then the parts of all ports
+  std::vector<std::vector<ReducerPtr>> reducers;  ///< per group and fold, bound
   std::vector<std::vector<std::vector<ReducerPtr>>> finishers;
 
   /// Output memory of a result: the caller's or between stages.
   BufferView result_view(int result) const;
-  /// Takes states of tree node (level, index) of a group's strip; merges and, at the root, finishes. `states`: one set,
-  /// copied. Gives the change of bytes that wait.
-  std::ptrdiff_t put(std::size_t group, const Region& strip, Index strip_number, int level, Index index, std::byte* states,
-                     Index kept, Index elements);
-  /// Finished values of a strip go to their results, or to `snapshot` (one view per result) with `count` elements each.
-  void finish_states(std::size_t group, const Region& strip, const std::byte* states, Index kept, const Dims* leaf_position,
-                     const std::vector<BufferView>* snapshot = nullptr, Index count = -1);
+  /// Takes states of tree node (level, index) of a group's strip; merges and, at the root, finishes.
+  /// `states`: one set, copied. Gives the change of bytes that wait.
+  std::ptrdiff_t put(std::size_t group, const Region& strip, Index strip_number, int level, Index index,
+                     std::byte* states, Index kept, Index elements);
+  /// Finished values of a strip go to their results, or to `snapshot` (one view per result) with `count`
+  /// elements each.
+  void finish_states(std::size_t group, const Region& strip, const std::byte* states, Index kept,
+                     const Dims* leaf_position, const std::vector<BufferView>* snapshot = nullptr,
+                     Index count = -1);
   /// A strip that one task saw whole.
   void note_finished(std::size_t group, const Region& strip, Index leaves);
   /// Results of reductions over no elements at all.
@@ -80,8 +82,8 @@ class StageRun {
   Index leaf_count(std::size_t group) const;
   /// Memory that report_partials takes for a while.
   std::size_t partial_bytes() const;
-  /// Hands the value so far of every reduction that goes to the caller to `callback`. Elements for which nothing has been
-  /// absorbed yet are zero. Combiners whose states own memory are left out.
+  /// Hands the value so far of every reduction that goes to the caller to `callback`. Elements for which
+  /// nothing has been absorbed yet are zero. Combiners whose states own memory are left out.
   void report_partials(const PartialCallback& callback);
   bool tracks_partials = false;
   void destroy_states(std::size_t group, std::byte* states, Index kept) const;
@@ -105,8 +107,8 @@ class Task {
 
   /// `place`: of the unit in the sweep's order. `chunks`: the shared chunks it needs, or empty.
   void begin(Index place, const Region& unit, const Sweep* sweep, SharedWindow* window);
-  /// What fetch() came to: everything is here; reading would block (only with cached_only); another task is reading a
-  /// shared chunk.
+  /// What fetch() came to: everything is here; reading would block (only with cached_only); another task is
+  /// reading a shared chunk.
   enum class Fetch : std::uint8_t { done, would_block, wait_for_chunk };
   Fetch fetch(FetchMode mode, const std::stop_token& stop);
   /// True once the shared chunk that fetch() waits for is no longer being read.
@@ -120,7 +122,8 @@ class Task {
   std::ptrdiff_t finish();
   /// Set while values for an ordered visitor wait in the task's memory.
   bool holds_visit() const { return holds_visit_; }
-  /// Hands the values of the current step to visitors and sinks; called by compute, or later when the order demands it.
+  /// Hands the values of the current step to visitors and sinks; called by compute, or later when the order
+  /// demands it.
   void deliver();
   StageRun& stage() const { return run_; }
   std::size_t stage_index = 0;  ///< in the sweep

@@ -49,8 +49,8 @@ class Job {
   virtual void take_part() = 0;
 };
 
-/// Process-wide threads of two kinds: workers compute, lanes block in reads. Started when first asked for, they wait
-/// between jobs; a forked child starts anew.
+/// Process-wide threads of two kinds: workers compute, lanes block in reads. Started when first asked for,
+/// they wait between jobs; a forked child starts anew.
 class ThreadPool {
  public:
   enum class Kind : std::uint8_t { worker, lane };
@@ -66,7 +66,8 @@ class ThreadPool {
 
   std::mutex* mutex_ = new std::mutex;
   std::condition_variable* changed_ = new std::condition_variable;
-  std::deque<std::pair<Kind, std::shared_ptr<Job>>>* jobs_ = new std::deque<std::pair<Kind, std::shared_ptr<Job>>>;
+  std::deque<std::pair<Kind, std::shared_ptr<Job>>>* jobs_ =
+      new std::deque<std::pair<Kind, std::shared_ptr<Job>>>;
   int idle_[2] = {0, 0}, total_[2] = {0, 0};
 };
 

@@ -1,20 +1,20 @@
 // Runs a plan: books memory in the plan's order, dispatches, combines. The only stage with state.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <morsel/exec/progress.hpp>
 #include <morsel/exec/workspace.hpp>
 #include <morsel/plan/plan.hpp>
 #include <morsel/plan/target.hpp>
-#include <chrono>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 namespace morsel::inline MORSEL_ABI {
 
-/// The value so far of a reduction: elements of its result over what has been absorbed. `output`: its number in the
-/// call; `done` of `total` chunks. Never called from two threads at once.
+/// The value so far of a reduction: elements of its result over what has been absorbed. `output`: its number
+/// in the call; `done` of `total` chunks. Never called from two threads at once.
 struct Partial {
   std::size_t output = 0;
   Index done = 0, total = 0;

@@ -1,9 +1,10 @@
 // The scheduler of one sweep: books units in the plan's order, runs booked units in any order.
 //
-//   book (in order, memory fits) -> fetch -> would block? -> lane reads -> ready -> compute -> next step ... -> finish
+//   book (in order, memory fits) -> fetch -> would block? -> lane reads -> ready -> compute -> next step ...
+//   -> finish
 //
-// Booked units are a prefix of the order and need nothing more to finish, so a unit that does not fit now fits when
-// those before it are done: no deadlock, and never a byte above the budget.
+// Booked units are a prefix of the order and need nothing more to finish, so a unit that does not fit now
+// fits when those before it are done: no deadlock, and never a byte above the budget.
 #pragma once
 
 #include <chrono>
@@ -22,7 +23,8 @@ namespace morsel::inline MORSEL_ABI::detail {
 
 /// What the sweeps of one run share.
 struct RunState {
-  RunState(const Plan& p, const std::vector<Target>& t, const RunOptions& o) : plan(p), targets(t), options(o), trace(!o.trace.empty()) {}
+  RunState(const Plan& p, const std::vector<Target>& t, const RunOptions& o)
+      : plan(p), targets(t), options(o), trace(!o.trace.empty()) {}
 
   const Plan& plan;
   const std::vector<Target>& targets;
@@ -33,15 +35,16 @@ struct RunState {
   std::atomic<std::size_t> booked{0};  ///< changed under the stage's lock only
   Index total_units = 0;
   std::atomic<int> threads_seen{0};
-  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now(), last_report = begin, last_partial = begin;
+  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now(), last_report = begin,
+                                        last_partial = begin;
   std::mutex progress_mutex, partial_mutex;
 
   /// Enters bytes into the ledger; the one place where the law is checked.
   void book(std::size_t bytes) {
     booked += bytes;
     if (booked > budget)
-      fail(Errc::internal_error, "booking memory: above the budget; expected at most " + std::to_string(budget) + ", got " +
-                                     std::to_string(booked.load()));
+      fail(Errc::internal_error, "booking memory: above the budget; expected at most " +
+                                     std::to_string(budget) + ", got " + std::to_string(booked.load()));
     peak = std::max(peak, booked.load());
   }
   void report(bool finished, const std::string& what, int pass);

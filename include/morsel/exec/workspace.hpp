@@ -1,7 +1,7 @@
 // Memory and threads that runs share: one ledger, one pool.
 //
-// A run takes a grant of at least its smallest budget, first come first served, and proves itself against it; a run
-// that must wait holds nothing. Worker threads are started on demand and wait between runs.
+// A run takes a grant of at least its smallest budget, first come first served, and proves itself against it;
+// a run that must wait holds nothing. Worker threads are started on demand and wait between runs.
 #pragma once
 
 #include <cstddef>

@@ -48,7 +48,8 @@ class Hasher {
   std::uint64_t hi_ = 0x6a09e667f3bcc908ull, lo_ = 0xbb67ae8584caa73bull;
 };
 
-/// The hash of a node's payload, dtype and shape (not of its name or of kept axes' grids, which do not change values).
+/// The hash of a node's payload, dtype and shape (not of its name or of kept axes' grids, which do not change
+/// values).
 Hash hash_of(const Node& node);
 
 }  // namespace morsel::inline MORSEL_ABI

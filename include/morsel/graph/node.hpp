@@ -1,7 +1,7 @@
 // What must be computed: immutable nodes, and edges that see a node through a view.
 //
-// Slicing, transposing, broadcasting make no node: they compose views on the edge. Nodes know dtype and declared grid;
-// nothing here touches data.
+// Slicing, transposing, broadcasting make no node: they compose views on the edge. Nodes know dtype and
+// declared grid; nothing here touches data.
 #pragma once
 
 #include <functional>
@@ -30,8 +30,8 @@ struct Edge {
   Grid grid() const;
 };
 
-/// 128 bits that name a value: equal hashes, equal values. Sources count with identity and version; a user's function
-/// counts as itself only within one process.
+/// 128 bits that name a value: equal hashes, equal values. Sources count with identity and version; a user's
+/// function counts as itself only within one process.
 struct Hash {
   std::uint64_t hi = 0, lo = 0;
   friend bool operator==(const Hash&, const Hash&) = default;
@@ -59,20 +59,22 @@ struct ElementwiseNode {
   std::vector<Edge> inputs;
 };
 
-/// Reduces axes of its input. The leaves are the chunks of `leaves`, the input's declared grid when the node was made.
+/// Reduces axes of its input. The leaves are the chunks of `leaves`, the input's declared grid when the node
+/// was made.
 struct ReduceNode {
   ReducerPtr reducer;
   Edge input;
-  std::vector<int> axes;      ///< sorted, of the input
+  std::vector<int> axes;  ///< sorted, of the input
   bool keepdims = false;
-  bool per_chunk = false;     ///< one result per chunk instead of one per array
-  bool raw_states = false;    ///< gives the unfinished states as bytes, for partial()
+  bool per_chunk = false;   ///< one result per chunk instead of one per array
+  bool raw_states = false;  ///< gives the unfinished states as bytes, for partial()
   Grid leaves;
-  /// Fixed by axes and declared shape when the node was made (axes of extent 1 do not count): true if the trailing axes
-  /// are reduced; they begin at axis `run_begin`.
+  /// Fixed by axes and declared shape when the node was made (axes of extent 1 do not count): true if the
+  /// trailing axes are reduced; they begin at axis `run_begin`.
   bool trailing = true;
   int run_begin = 0;
-  /// Values that the reducer needs first (a histogram's range): 0-d float64 inputs, then `bind` makes the reducer.
+  /// Values that the reducer needs first (a histogram's range): 0-d float64 inputs, then `bind` makes the
+  /// reducer.
   std::vector<Edge> parameters;
   std::function<ReducerPtr(const std::vector<double>&)> bind;
 };
@@ -90,13 +92,13 @@ struct ConcatNode {
 
 /// What a map_chunks function is told of the chunk it computes.
 struct ChunkInfo {
-  Dims position;   ///< in the grid
-  Region region;   ///< in the output array
+  Dims position;  ///< in the grid
+  Region region;  ///< in the output array
   Index number = 0, count = 0;
 };
 
-/// Calls a user's function once per chunk of the node's grid with the inputs' elements of that chunk, C order.
-/// Inputs are broadcast to the node's shape by their views.
+/// Calls a user's function once per chunk of the node's grid with the inputs' elements of that chunk, C
+/// order. Inputs are broadcast to the node's shape by their views.
 struct MapChunksNode {
   std::function<void(const ChunkInfo&, const std::vector<BufferView>&, const BufferView&)> function;
   std::vector<Edge> inputs;
@@ -104,11 +106,11 @@ struct MapChunksNode {
 };
 
 struct Node {
-  using Payload =
-      std::variant<SourceNode, ConstantNode, ElementwiseNode, ReduceNode, RechunkNode, ConcatNode, MapChunksNode>;
+  using Payload = std::variant<SourceNode, ConstantNode, ElementwiseNode, ReduceNode, RechunkNode, ConcatNode,
+                               MapChunksNode>;
   std::string name;  ///< "add", "mean", the file: for explain and errors
   DType dtype;
-  Grid grid;         ///< declared; its shape is the node's
+  Grid grid;  ///< declared; its shape is the node's
   Hash hash;
   Payload payload;
   Shape shape() const { return grid.shape(); }

@@ -29,16 +29,16 @@ struct Pass {
 
 /// In the order they run:
 ///   fold_rechunk  rechunk nodes become views (leaves of reductions are fixed already)
-///   push_views    slices, steps, permutations, takes move through elementwise, concat, reductions to the sources
-///   share         equal values become one node
-///   fuse          elementwise regions become one program (off: one program per operation)
-///   super         pairs of operations become one kernel
+///   push_views    slices, steps, permutations, takes move through elementwise, concat, reductions to the
+///   sources share         equal values become one node fuse          elementwise regions become one program
+///   (off: one program per operation) super         pairs of operations become one kernel
 const std::vector<Pass>& default_passes();
 
 /// Takes the edges as they are.
 Graph trace(const std::vector<Edge>& outputs);
 
-/// Runs the passes whose names are not in `skip`, times each and checks what it gave: same shapes, same dtypes.
+/// Runs the passes whose names are not in `skip`, times each and checks what it gave: same shapes, same
+/// dtypes.
 /// **Fails**: invalid_argument for a name in `skip` that no pass has.
 Graph optimise(Graph graph, const std::vector<std::string>& skip = {});
 

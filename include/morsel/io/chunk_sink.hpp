@@ -15,42 +15,44 @@ namespace morsel::inline MORSEL_ABI {
 /// What a sink takes.
 struct SinkSpec {
   DType dtype;
-  Grid grid;                     ///< storage chunks; its shape is the array's
-  bool writes_regions = false;   ///< any box may be written; otherwise only whole storage chunks
+  Grid grid;                    ///< storage chunks; its shape is the array's
+  bool writes_regions = false;  ///< any box may be written; otherwise only whole storage chunks
 };
 
 /// Takes the elements of an array region by region, in any order, from many threads, each element once.
 ///
-/// Laws: nothing is visible at the target before `commit` (or, for a chunked store, no chunk before it is whole);
-/// `commit` is called once, after the last `write`, from one thread; a sink destroyed without `commit` leaves nothing
-/// behind. `write` gets memory for encoding as `scratch`, `scratch_bytes(region)` long, and allocates nothing else.
+/// Laws: nothing is visible at the target before `commit` (or, for a chunked store, no chunk before it is
+/// whole); `commit` is called once, after the last `write`, from one thread; a sink destroyed without
+/// `commit` leaves nothing behind. `write` gets memory for encoding as `scratch`, `scratch_bytes(region)`
+/// long, and allocates nothing else.
 ///
-/// Fails: io_error (disk full), already_exists. `identity` is that of the source that reading the target gives: saving
-/// onto an input is refused by comparing them.
+/// Fails: io_error (disk full), already_exists. `identity` is that of the source that reading the target
+/// gives: saving onto an input is refused by comparing them.
 template <class S>
 concept ChunkSink = std::move_constructible<S> &&
-                    requires(S& s, const S& c, const Region& region, const BufferView& values,
-                             std::span<std::byte> scratch, std::stop_token stop) {
-                      { c.spec() } -> std::convertible_to<const SinkSpec&>;
-                      { c.scratch_bytes(region) } -> std::same_as<std::size_t>;
-                      { s.write(region, values, scratch, stop) } -> std::same_as<void>;
-                      { s.commit() } -> std::same_as<void>;
-                      { c.identity() } -> std::convertible_to<std::string>;
-                    };
+    requires(S& s, const S& c, const Region& region, const BufferView& values, std::span<std::byte> scratch,
+             std::stop_token stop) {
+  { c.spec() } -> std::convertible_to<const SinkSpec&>;
+  { c.scratch_bytes(region) } -> std::same_as<std::size_t>;
+  { s.write(region, values, scratch, stop) } -> std::same_as<void>;
+  { s.commit() } -> std::same_as<void>;
+  { c.identity() } -> std::convertible_to<std::string>;
+};
 
 /// A shared handle on any sink; models ChunkSink itself.
 class AnyChunkSink {
  public:
   AnyChunkSink() = default;
   template <class S>
-    requires(!std::same_as<std::remove_cvref_t<S>, AnyChunkSink> && ChunkSink<std::remove_cvref_t<S>>)
-  AnyChunkSink(S&& sink)  // NOLINT(google-explicit-constructor)
+  requires(!std::same_as<std::remove_cvref_t<S>, AnyChunkSink> && ChunkSink<std::remove_cvref_t<S>>)
+      AnyChunkSink(S&& sink)  // NOLINT(google-explicit-constructor)
       : self_(std::make_shared<Model<std::remove_cvref_t<S>>>(std::forward<S>(sink))) {}
 
   explicit operator bool() const { return self_ != nullptr; }
   const SinkSpec& spec() const { return self_->spec(); }
   std::size_t scratch_bytes(const Region& region) const { return self_->scratch_bytes(region); }
-  void write(const Region& region, const BufferView& values, std::span<std::byte> scratch, std::stop_token stop) {
+  void write(const Region& region, const BufferView& values, std::span<std::byte> scratch,
+             std::stop_token stop) {
     self_->write(region, values, scratch, std::move(stop));
   }
   void commit() { self_->commit(); }
@@ -70,7 +72,8 @@ class AnyChunkSink {
     explicit Model(S sink) : sink_(std::move(sink)) {}
     const SinkSpec& spec() const override { return sink_.spec(); }
     std::size_t scratch_bytes(const Region& r) const override { return sink_.scratch_bytes(r); }
-    void write(const Region& r, const BufferView& v, std::span<std::byte> scratch, std::stop_token s) override {
+    void write(const Region& r, const BufferView& v, std::span<std::byte> scratch,
+               std::stop_token s) override {
       sink_.write(r, v, scratch, std::move(s));
     }
     void commit() override { sink_.commit(); }

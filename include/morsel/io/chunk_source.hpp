@@ -16,7 +16,8 @@
 
 namespace morsel::inline MORSEL_ABI {
 
-/// One step of a storage codec chain, as `info` shows it: a name and its configuration as JSON text ("{}" if none).
+/// One step of a storage codec chain, as `info` shows it: a name and its configuration as JSON text ("{}" if
+/// none).
 struct CodecInfo {
   std::string name, configuration;
 };
@@ -24,18 +25,18 @@ struct CodecInfo {
 /// What a source holds. Never changes during the source's life.
 struct ArraySpec {
   DType dtype;
-  Grid grid;                            ///< native chunks; its shape is the array's
-  bool reads_regions = false;           ///< any box, within or across chunks, is one fetch of about its own bytes
-  bool lends = false;                   ///< `lend` gives memory in place of fetch and decode
-  bool does_io = true;                  ///< false: nothing to fetch, decode alone makes the values
-  bool has_native_chunks = true;        ///< false: `grid` is a mere suggestion; "auto" chooses another
-  std::vector<std::byte> fill;          ///< value of a missing chunk, one element; empty: zero
-  std::vector<std::string> dims;        ///< names of the axes, or empty
+  Grid grid;                      ///< native chunks; its shape is the array's
+  bool reads_regions = false;     ///< any box, within or across chunks, is one fetch of about its own bytes
+  bool lends = false;             ///< `lend` gives memory in place of fetch and decode
+  bool does_io = true;            ///< false: nothing to fetch, decode alone makes the values
+  bool has_native_chunks = true;  ///< false: `grid` is a mere suggestion; "auto" chooses another
+  std::vector<std::byte> fill;    ///< value of a missing chunk, one element; empty: zero
+  std::vector<std::string> dims;  ///< names of the axes, or empty
   Attributes attributes;
-  std::string format;                   ///< "npy", "memmap", "memory", "function", "zarr_v3", ...
+  std::string format;  ///< "npy", "memmap", "memory", "function", "zarr_v3", ...
   std::vector<CodecInfo> codecs;
-  std::string order = "C";              ///< element order in storage, for `info`
-  std::optional<Index> stored_bytes;    ///< bytes in storage if known without a scan
+  std::string order = "C";            ///< element order in storage, for `info`
+  std::optional<Index> stored_bytes;  ///< bytes in storage if known without a scan
   std::optional<Shape> shards;
   Shape shape() const { return grid.shape(); }
 };
@@ -46,7 +47,7 @@ struct FetchCost {
   std::size_t scratch_bytes = 0;  ///< room that `decode` may use on top
   bool partial = false;           ///< reading less than the chunk reads (about) only that
   bool in_place = false;          ///< the encoded bytes are the region's elements in C order; decode gets
-                                  ///< out.data == encoded.data() and mends them where they stand (byte order, bool)
+                          ///< out.data == encoded.data() and mends them where they stand (byte order, bool)
 };
 
 /// May `fetch` wait for a disk or network?
@@ -64,33 +65,33 @@ struct Fetched {
 
 /// Anything that produces decoded chunks.
 ///
-/// `chunk` is a grid position of `spec().grid`; `region` is a non-empty box in array coordinates inside that chunk
-/// (any box of the array if `reads_regions`; `chunk` then holds its low corner).
+/// `chunk` is a grid position of `spec().grid`; `region` is a non-empty box in array coordinates inside that
+/// chunk (any box of the array if `reads_regions`; `chunk` then holds its low corner).
 ///
-/// Laws: `spec`, `cost` do no I/O. `fetch` does I/O only, into memory it is given; `decode` computes only, writes
-/// every element of `out` (shape: the region; any strides unless in place) in native byte order, bool as 0 or 1, and
-/// neither reads beyond `encoded` nor writes beyond `out` and `scratch`, also on corrupt input. Both are called from
-/// many threads at once. `decode` runs only after `fetch` said `filled`; a chunk that does not exist is `missing`, not
-/// an error. `identity` says which data (kind, canonical path, options), `version` which state of it (size, mtime,
-/// inode; a hash of metadata): equal strings mean equal values.
+/// Laws: `spec`, `cost` do no I/O. `fetch` does I/O only, into memory it is given; `decode` computes only,
+/// writes every element of `out` (shape: the region; any strides unless in place) in native byte order, bool
+/// as 0 or 1, and neither reads beyond `encoded` nor writes beyond `out` and `scratch`, also on corrupt
+/// input. Both are called from many threads at once. `decode` runs only after `fetch` said `filled`; a chunk
+/// that does not exist is `missing`, not an error. `identity` says which data (kind, canonical path,
+/// options), `version` which state of it (size, mtime, inode; a hash of metadata): equal strings mean equal
+/// values.
 ///
-/// Fails: Error with the place in the message; corrupt_data for damaged bytes, io_error for the system's refusals.
-/// Not required: caching, ordering, knowledge of other chunks, thread creation.
+/// Fails: Error with the place in the message; corrupt_data for damaged bytes, io_error for the system's
+/// refusals. Not required: caching, ordering, knowledge of other chunks, thread creation.
 template <class S>
-concept ChunkSource =
-    std::move_constructible<S> && requires(const S& s, const Dims& chunk, const Region& region, std::span<std::byte> room,
-                                           std::span<const std::byte> encoded, BufferView out, FetchMode mode,
-                                           std::stop_token stop) {
-      { s.spec() } -> std::convertible_to<const ArraySpec&>;
-      { s.cost(chunk, region) } -> std::same_as<FetchCost>;
-      { s.fetch(chunk, region, room, mode, stop) } -> std::same_as<Fetched>;
-      { s.decode(chunk, region, encoded, out, room) } -> std::same_as<void>;
-      { s.identity() } -> std::convertible_to<std::string>;
-      { s.version() } -> std::convertible_to<std::string>;
-    };
+concept ChunkSource = std::move_constructible<S> &&
+    requires(const S& s, const Dims& chunk, const Region& region, std::span<std::byte> room,
+             std::span<const std::byte> encoded, BufferView out, FetchMode mode, std::stop_token stop) {
+  { s.spec() } -> std::convertible_to<const ArraySpec&>;
+  { s.cost(chunk, region) } -> std::same_as<FetchCost>;
+  { s.fetch(chunk, region, room, mode, stop) } -> std::same_as<Fetched>;
+  { s.decode(chunk, region, encoded, out, room) } -> std::same_as<void>;
+  { s.identity() } -> std::convertible_to<std::string>;
+  { s.version() } -> std::convertible_to<std::string>;
+};
 
-/// Optional ability: lend memory instead of copying. The view must stay valid and constant while the source lives;
-/// `region` is any box of the array. Only called if spec().lends.
+/// Optional ability: lend memory instead of copying. The view must stay valid and constant while the source
+/// lives; `region` is any box of the array. Only called if spec().lends.
 template <class S>
 concept LendsRegions = ChunkSource<S> && requires(const S& s, const Region& region) {
   { s.lend(region) } -> std::same_as<BufferView>;
@@ -107,8 +108,8 @@ class AnyChunkSource {
  public:
   AnyChunkSource() = default;
   template <class S>
-    requires(!std::same_as<std::remove_cvref_t<S>, AnyChunkSource> && ChunkSource<std::remove_cvref_t<S>>)
-  AnyChunkSource(S&& source)  // NOLINT(google-explicit-constructor)
+  requires(!std::same_as<std::remove_cvref_t<S>, AnyChunkSource> && ChunkSource<std::remove_cvref_t<S>>)
+      AnyChunkSource(S&& source)  // NOLINT(google-explicit-constructor)
       : self_(std::make_shared<const Model<std::remove_cvref_t<S>>>(std::forward<S>(source))) {}
 
   explicit operator bool() const { return self_ != nullptr; }
@@ -132,8 +133,10 @@ class AnyChunkSource {
     virtual ~Interface() = default;
     virtual const ArraySpec& spec() const = 0;
     virtual FetchCost cost(const Dims&, const Region&) const = 0;
-    virtual Fetched fetch(const Dims&, const Region&, std::span<std::byte>, FetchMode, std::stop_token) const = 0;
-    virtual void decode(const Dims&, const Region&, std::span<const std::byte>, BufferView, std::span<std::byte>) const = 0;
+    virtual Fetched fetch(const Dims&, const Region&, std::span<std::byte>, FetchMode,
+                          std::stop_token) const = 0;
+    virtual void decode(const Dims&, const Region&, std::span<const std::byte>, BufferView,
+                        std::span<std::byte>) const = 0;
     virtual BufferView lend(const Region&) const = 0;
     virtual void release(const Region&) const = 0;
     virtual std::string identity() const = 0;

@@ -1,5 +1,5 @@
-// An array between two passes that does not fit the budget: a nameless temporary file, written by regions and read by
-// regions.
+// An array between two passes that does not fit the budget: a nameless temporary file, written by regions and
+// read by regions.
 #pragma once
 
 #include <memory>

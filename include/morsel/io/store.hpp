@@ -15,7 +15,8 @@
 
 namespace morsel::inline MORSEL_ABI {
 
-/// Bytes [offset, offset + length) of a value; a negative offset counts from its end; length -1 is all that follows.
+/// Bytes [offset, offset + length) of a value; a negative offset counts from its end; length -1 is all that
+/// follows.
 struct ByteRange {
   Index offset = 0;
   Index length = -1;
@@ -30,36 +31,39 @@ struct GetRequest {
   std::size_t filled_bytes = 0;
 };
 
-/// Reads, lists and atomically replaces keyed byte strings. Keys are '/'-separated, relative, without "." or "..".
+/// Reads, lists and atomically replaces keyed byte strings. Keys are '/'-separated, relative, without "." or
+/// "..".
 ///
-/// Laws: `get` takes many ranges at once, so that an asynchronous store can drive them from one lane; a missing key is
-/// a value, not an error; a value longer than its room is an error (corrupt_data naming key, room and size). `put`
-/// makes the whole value visible at once or not at all. `list` calls back with the keys directly below a prefix
-/// (directories end in '/'), sorted. All are callable from many threads at once.
+/// Laws: `get` takes many ranges at once, so that an asynchronous store can drive them from one lane; a
+/// missing key is a value, not an error; a value longer than its room is an error (corrupt_data naming key,
+/// room and size). `put` makes the whole value visible at once or not at all. `list` calls back with the keys
+/// directly below a prefix (directories end in '/'), sorted. All are callable from many threads at once.
 template <class S>
 concept Store = std::move_constructible<S> &&
-                requires(const S& s, std::span<GetRequest> requests, std::string_view key,
-                         std::span<const std::byte> value, std::stop_token stop,
-                         const std::function<void(std::string_view)>& visit) {
-                  { s.get(requests, stop) } -> std::same_as<void>;
-                  { s.size(key) } -> std::same_as<std::optional<Index>>;
-                  { s.put(key, value) } -> std::same_as<void>;
-                  { s.erase(key) } -> std::same_as<void>;
-                  { s.list(key, visit) } -> std::same_as<void>;
-                  { s.identity() } -> std::convertible_to<std::string>;
-                };
+    requires(const S& s, std::span<GetRequest> requests, std::string_view key,
+             std::span<const std::byte> value, std::stop_token stop,
+             const std::function<void(std::string_view)>& visit) {
+  { s.get(requests, stop) } -> std::same_as<void>;
+  { s.size(key) } -> std::same_as<std::optional<Index>>;
+  { s.put(key, value) } -> std::same_as<void>;
+  { s.erase(key) } -> std::same_as<void>;
+  { s.list(key, visit) } -> std::same_as<void>;
+  { s.identity() } -> std::convertible_to<std::string>;
+};
 
 /// A shared handle on any store; models Store itself.
 class AnyStore {
  public:
   AnyStore() = default;
   template <class S>
-    requires(!std::same_as<std::remove_cvref_t<S>, AnyStore> && Store<std::remove_cvref_t<S>>)
-  AnyStore(S&& store)  // NOLINT(google-explicit-constructor)
+  requires(!std::same_as<std::remove_cvref_t<S>, AnyStore> && Store<std::remove_cvref_t<S>>)
+      AnyStore(S&& store)  // NOLINT(google-explicit-constructor)
       : self_(std::make_shared<const Model<std::remove_cvref_t<S>>>(std::forward<S>(store))) {}
 
   explicit operator bool() const { return self_ != nullptr; }
-  void get(std::span<GetRequest> requests, std::stop_token stop) const { self_->get(requests, std::move(stop)); }
+  void get(std::span<GetRequest> requests, std::stop_token stop) const {
+    self_->get(requests, std::move(stop));
+  }
   std::optional<Index> size(std::string_view key) const { return self_->size(key); }
   void put(std::string_view key, std::span<const std::byte> value) const { self_->put(key, value); }
   void erase(std::string_view key) const { self_->erase(key); }
@@ -85,7 +89,9 @@ class AnyStore {
     std::optional<Index> size(std::string_view k) const override { return store_.size(k); }
     void put(std::string_view k, std::span<const std::byte> v) const override { store_.put(k, v); }
     void erase(std::string_view k) const override { store_.erase(k); }
-    void list(std::string_view p, const std::function<void(std::string_view)>& f) const override { store_.list(p, f); }
+    void list(std::string_view p, const std::function<void(std::string_view)>& f) const override {
+      store_.list(p, f);
+    }
     std::string identity() const override { return store_.identity(); }
     S store_;
   };

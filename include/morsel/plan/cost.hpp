@@ -1,5 +1,5 @@
-// Fixed numbers the planner decides by. They never depend on the machine: plans, hashes and explain do not vary from
-// run to run.
+// Fixed numbers the planner decides by. They never depend on the machine: plans, hashes and explain do not
+// vary from run to run.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,8 @@
 
 namespace morsel::inline MORSEL_ABI::cost {
 
-/// Bytes a step brings in: large enough that a task costs nothing beside its work, small enough to stay in L2 between
-/// reading and reducing (reads of 256 KiB to 1 MiB measured best).
+/// Bytes a step brings in: large enough that a task costs nothing beside its work, small enough to stay in L2
+/// between reading and reducing (reads of 256 KiB to 1 MiB measured best).
 inline constexpr std::size_t step_bytes = 512 * 1024;
 /// The planner halves the step down to this before it refuses a budget.
 inline constexpr std::size_t smallest_step_bytes = 4096;

@@ -6,14 +6,16 @@
 
 namespace morsel::inline MORSEL_ABI {
 
-/// 1. form_stages: elementwise regions become expressions over ports; reductions become stages by pass and driver
-/// 2. sweeps: stages of one pass that read a common source run side by side; chunks that several tasks need are shared
+/// 1. form_stages: elementwise regions become expressions over ports; reductions become stages by pass and
+/// driver
+/// 2. sweeps: stages of one pass that read a common source run side by side; chunks that several tasks need
+/// are shared
 /// 3. cut: units and steps, the largest that leave room for all threads, smaller until they fit
 /// 4. place results between stages in memory or, if they do not fit, in a spill file
 /// 5. prove: peak of the sequential order <= budget; predict reads
 ///
-/// **Fails**: budget_too_small with the stage, the chunk and the smallest budget that would do; already_exists for a
-/// sink that is one of the graph's own sources.
+/// **Fails**: budget_too_small with the stage, the chunk and the smallest budget that would do;
+/// already_exists for a sink that is one of the graph's own sources.
 Plan lower(const Graph& graph, const std::vector<Target>& targets, const Limits& limits);
 
 /// What a step needs: the box of every port, and where it lies in the task's memory.
@@ -25,13 +27,15 @@ struct PortNeed {
       Index lo = 0, hi = 0, before = 0;
     };
     std::vector<Segment> segments;  ///< empty: all of [lo, hi)
-    Index length() const { return segments.empty() ? hi - lo : segments.back().before + segments.back().hi - segments.back().lo; }
+    Index length() const {
+      return segments.empty() ? hi - lo : segments.back().before + segments.back().hi - segments.back().lo;
+    }
     /// Place of position `i` in the compacted axis.
     Index locate(Index i) const;
   };
   std::vector<Axis> axes;
   bool needed = false;
-  Shape shape() const;       ///< compacted
+  Shape shape() const;  ///< compacted
   Region hull() const;
 };
 
@@ -42,15 +46,15 @@ struct FetchItem {
   Region region;
   std::size_t encoded_offset = 0, encoded_bytes = 0;  ///< in the task's memory
   std::size_t scratch_bytes = 0;
-  bool in_place = false;     ///< encoded bytes are the elements
-  bool placed = false;       ///< ... and lie where the port's array wants them
-  bool shared = false;       ///< comes from a shared chunk; the room is for whoever reads that
+  bool in_place = false;  ///< encoded bytes are the elements
+  bool placed = false;    ///< ... and lie where the port's array wants them
+  bool shared = false;    ///< comes from a shared chunk; the room is for whoever reads that
 };
 
 /// Where everything of a step lies.
 struct StepLayout {
   std::vector<PortNeed> needs;
-  std::vector<std::size_t> port_offset;   ///< of a port's assembled elements; npos: lent or direct
+  std::vector<std::size_t> port_offset;  ///< of a port's assembled elements; npos: lent or direct
   std::vector<FetchItem> fetches;
   std::size_t shared_offset = 0, shared_room = 0;  ///< encoded bytes of a shared chunk while it is read
   std::size_t scratch_offset = 0, scratch_bytes = 0;
@@ -60,8 +64,8 @@ struct StepLayout {
   static constexpr std::size_t npos = ~std::size_t{0};
 };
 
-/// The layout of a step that evaluates `box` of the stage's driver. Pure; used by the planner to size tasks and by the
-/// runner to fill them.
+/// The layout of a step that evaluates `box` of the stage's driver. Pure; used by the planner to size tasks
+/// and by the runner to fill them.
 StepLayout lay_out(const Stage& stage, const Region& box);
 
 /// Memory of a task beside its step: program workspace, leaf workspaces, leaf and carry states.
@@ -69,16 +73,16 @@ struct TaskLayout {
   std::size_t workspace_offset = 0;
   std::vector<std::size_t> group_offset;  ///< per group: leaf states, then carry slots
   std::size_t leaf_workspace_offset = 0;
-  std::size_t output_offset = 0;          ///< C-order room for outputs that sinks and visitors take
+  std::size_t output_offset = 0;  ///< C-order room for outputs that sinks and visitors take
   std::vector<std::size_t> store_offset;
-  std::size_t step_offset = 0;            ///< the step's layout begins here
-  std::size_t total_bytes = 0;            ///< without the step
+  std::size_t step_offset = 0;  ///< the step's layout begins here
+  std::size_t total_bytes = 0;  ///< without the step
 };
 namespace detail {
 
 bool is_reduced(const ReduceGroup& group, std::size_t axis);
-/// Axes of the unit grid in booking order, outermost first: kept axes of a single group, then reduced ones, so that a
-/// strip is finished before the next begins.
+/// Axes of the unit grid in booking order, outermost first: kept axes of a single group, then reduced ones,
+/// so that a strip is finished before the next begins.
 std::vector<std::size_t> unit_axes(const Stage& stage);
 Region unit_region(const Stage& stage, const std::vector<std::size_t>& axes, Index number);
 /// Output elements of a group in a box of the driver: the product of its kept extents.
@@ -98,7 +102,8 @@ inline std::size_t aligned(std::size_t bytes) { return round_up(bytes, 64); }
 
 }  // namespace detail
 
-TaskLayout lay_out_task(const Stage& stage, const std::vector<Target>* targets, const std::vector<Result>& results);
+TaskLayout lay_out_task(const Stage& stage, const std::vector<Target>* targets,
+                        const std::vector<Result>& results);
 
 }  // namespace morsel::inline MORSEL_ABI
 

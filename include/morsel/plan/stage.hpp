@@ -1,5 +1,5 @@
-// One pass over a driver array: ports bring values in, an expression computes tile by tile, stores and reductions take
-// the results. A plan is a list of stages; what they exchange are results.
+// One pass over a driver array: ports bring values in, an expression computes tile by tile, stores and
+// reductions take the results. A plan is a list of stages; what they exchange are results.
 //
 //   ports:  source | result | nested expression | concat | map_chunks
 //             \________________ box of each port that a step needs ________________/
@@ -20,7 +20,8 @@
 
 namespace morsel::inline MORSEL_ABI {
 
-/// Elements of a port as an expression sees them: position in the expression's shape -> position in the port's array.
+/// Elements of a port as an expression sees them: position in the expression's shape -> position in the
+/// port's array.
 struct Stream {
   int port = 0;
   View view;
@@ -49,12 +50,12 @@ struct Port {
   DType dtype;
   Shape shape;
   Grid grid;
-  AnyChunkSource source;           ///< source
-  bool shared = false;             ///< source: chunks are kept while later units need them
-  int result = -1;                 ///< result: which; kept when a spilled result is read as a source
-  std::vector<Expression> parts;   ///< expression: one; concat: one per operand; map_chunks: one per input
-  int axis = 0;                    ///< concat
-  std::vector<Index> begins;       ///< concat: first position of each operand, and the end
+  AnyChunkSource source;          ///< source
+  bool shared = false;            ///< source: chunks are kept while later units need them
+  int result = -1;                ///< result: which; kept when a spilled result is read as a source
+  std::vector<Expression> parts;  ///< expression: one; concat: one per operand; map_chunks: one per input
+  int axis = 0;                   ///< concat
+  std::vector<Index> begins;      ///< concat: first position of each operand, and the end
   std::shared_ptr<const MapChunksNode> call;  ///< map_chunks
 };
 
@@ -68,7 +69,7 @@ struct Store {
 struct Finish {
   ReducerPtr reducer;  ///< its `finish` is applied
   int result = 0;
-  bool raw = false;    ///< the state's bytes in place of the finished value
+  bool raw = false;  ///< the state's bytes in place of the finished value
 };
 
 /// Reductions of one expression output that share states.
@@ -83,30 +84,30 @@ struct Fold {
 
 /// Folds over the same axes: they walk the values together.
 struct ReduceGroup {
-  std::vector<int> axes;      ///< sorted
-  bool trailing = true;       ///< blocks of runs over the trailing axes from `run_begin`; otherwise blocks of rows
+  std::vector<int> axes;  ///< sorted
+  bool trailing = true;  ///< blocks of runs over the trailing axes from `run_begin`; otherwise blocks of rows
   int run_begin = 0;
-  bool per_chunk = false;     ///< one result element per leaf
+  bool per_chunk = false;  ///< one result element per leaf
   std::vector<Fold> folds;
 };
 
 struct Stage {
   std::string name;
-  int pass = 0;                     ///< stages of one pass run side by side; later passes need earlier results
-  Shape shape;                      ///< of the driver
-  Grid grid;                        ///< declared: leaves of the reductions
+  int pass = 0;  ///< stages of one pass run side by side; later passes need earlier results
+  Shape shape;   ///< of the driver
+  Grid grid;     ///< declared: leaves of the reductions
   std::vector<Port> ports;
-  Expression expression;            ///< over the driver's positions
+  Expression expression;  ///< over the driver's positions
   std::vector<Store> stores;
   std::vector<ReduceGroup> groups;
-  bool whole_chunks = false;        ///< steps must be declared chunks (map_chunks, visits)
+  bool whole_chunks = false;  ///< steps must be declared chunks (map_chunks, visits)
 
   // How the driver is cut, chosen by lower():
-  Grid units;                       ///< what one task does
-  Grid steps;                       ///< what a task holds at a time; refines or equals the units
-  std::size_t step_bytes = 0;       ///< memory of a task: the largest step
-  std::size_t state_bytes = 0;      ///< of that: states of the reductions
-  std::size_t tree_bytes = 0;       ///< states that wait between tasks when they run one after another
+  Grid units;                   ///< what one task does
+  Grid steps;                   ///< what a task holds at a time; refines or equals the units
+  std::size_t step_bytes = 0;   ///< memory of a task: the largest step
+  std::size_t state_bytes = 0;  ///< of that: states of the reductions
+  std::size_t tree_bytes = 0;   ///< states that wait between tasks when they run one after another
 };
 
 /// An array that stages make.
@@ -114,10 +115,10 @@ struct Result {
   std::string name;
   DType dtype;
   Shape shape;
-  int output = -1;                  ///< number of the caller's target; -1: between stages
-  bool spilled = false;             ///< between stages: in a file rather than in memory
-  std::shared_ptr<SpillFile> spill; ///< the file, if it comes to that
-  std::size_t bytes = 0;            ///< booked for it
+  int output = -1;                   ///< number of the caller's target; -1: between stages
+  bool spilled = false;              ///< between stages: in a file rather than in memory
+  std::shared_ptr<SpillFile> spill;  ///< the file, if it comes to that
+  std::size_t bytes = 0;             ///< booked for it
 };
 
 }  // namespace morsel::inline MORSEL_ABI

@@ -5,12 +5,13 @@
 
 namespace morsel::inline MORSEL_ABI {
 
-/// Groups the stages into sweeps and marks the ports whose chunks more than one step or stage needs. Stages must be cut.
+/// Groups the stages into sweeps and marks the ports whose chunks more than one step or stage needs. Stages
+/// must be cut.
 void form_sweeps(Plan& plan);
 
-/// Fills order, shared chunks and their bytes for stages as they are cut now. Shared chunks stay within `room_bytes`: what
-/// does not fit is dropped, the chunk needed last first, and read again (Belady's rule; the order is known). Gives false
-/// if a single task's own chunks do not fit.
+/// Fills order, shared chunks and their bytes for stages as they are cut now. Shared chunks stay within
+/// `room_bytes`: what does not fit is dropped, the chunk needed last first, and read again (Belady's rule;
+/// the order is known). Gives false if a single task's own chunks do not fit.
 bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes, Index& reads, Index& rereads);
 
 }  // namespace morsel::inline MORSEL_ABI

@@ -21,7 +21,8 @@ struct SinkTarget {
 /// A function that is handed one declared chunk after another: C-order values that are valid during the call.
 struct VisitTarget {
   std::function<void(const Region&, const BufferView&)> visit;
-  bool ordered = false;  ///< one call at a time, in chunk order; otherwise from several threads at once, any order
+  bool ordered =
+      false;  ///< one call at a time, in chunk order; otherwise from several threads at once, any order
 };
 
 using Target = std::variant<MemoryTarget, SinkTarget, VisitTarget>;

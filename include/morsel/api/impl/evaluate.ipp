@@ -17,8 +17,9 @@ class Nested {
  public:
   Nested(SweepJob* job, std::size_t bytes) : job_(job), bytes_(bytes) {
     if (job_ && !job_->reserve(bytes_))
-      fail(Errc::budget_too_small, "computing inside a task: no room left in the outer run's budget; expected " + std::to_string(bytes_) +
-                                       " bytes free, raise the outer run's memory or compute outside");
+      fail(Errc::budget_too_small,
+           "computing inside a task: no room left in the outer run's budget; expected " +
+               std::to_string(bytes_) + " bytes free, raise the outer run's memory or compute outside");
   }
   ~Nested() {
     if (job_) job_->give_back(bytes_);
@@ -31,21 +32,25 @@ class Nested {
   std::size_t bytes_;
 };
 
-MORSEL_INLINE std::vector<Target> targets_or_memory(const std::vector<Edge>& values, const std::vector<Target>& targets) {
+MORSEL_INLINE std::vector<Target> targets_or_memory(const std::vector<Edge>& values,
+                                                    const std::vector<Target>& targets) {
   std::vector<Target> all = targets;
   for (std::size_t i = all.size(); i < values.size(); ++i)
-    all.push_back(MemoryTarget{BufferView{nullptr, values[i].dtype().item_bytes(), values[i].shape(), Dims(values[i].shape().size(), 0)}});
+    all.push_back(MemoryTarget{BufferView{nullptr, values[i].dtype().item_bytes(), values[i].shape(),
+                                          Dims(values[i].shape().size(), 0)}});
   return all;
 }
 
 }  // namespace detail
 
-MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vector<Target>& targets, const ComputeOptions& options) {
+MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vector<Target>& targets,
+                                 const ComputeOptions& options) {
   using namespace detail;
   const auto begin = std::chrono::steady_clock::now();
   if (values.empty()) return {};
   if (options.threads < 0)
-    fail(Errc::invalid_argument, "computing: negative thread count; expected >= 0, got " + std::to_string(options.threads));
+    fail(Errc::invalid_argument,
+         "computing: negative thread count; expected >= 0, got " + std::to_string(options.threads));
   const Graph graph = optimise(trace(values), options.skip_passes);
   SweepJob* const outer = current_job();
   const Workspace& workspace = options.workspace ? *options.workspace : Workspace::process();
@@ -54,7 +59,7 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
   limits.threads = outer ? 1 : options.threads > 0 ? options.threads : workspace.threads();
   limits.memory_bytes = options.memory.is_default() ? workspace.memory_bytes()
                         : own_limit                 ? options.memory.count()
-                                                    : std::min(options.memory.count(), workspace.memory_bytes());
+                                    : std::min(options.memory.count(), workspace.memory_bytes());
   Plan plan = lower(graph, targets, limits);
 
   // A run takes what it can use, not all there is; what it gets is what it is proven against.
@@ -67,7 +72,8 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
     granted = grant->bytes();
   }
   const Nested nested(outer, granted);
-  if (granted < plan.peak_bytes || plan.fixed_bytes > granted || granted < std::min(plan.ideal_bytes, limits.memory_bytes)) {
+  if (granted < plan.peak_bytes || plan.fixed_bytes > granted ||
+      granted < std::min(plan.ideal_bytes, limits.memory_bytes)) {
     limits.memory_bytes = granted;
     plan = lower(graph, targets, limits);
   }
@@ -89,7 +95,8 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
   return report;
 }
 
-MORSEL_INLINE Explanation explain_plan(const std::vector<Edge>& values, const std::vector<Target>& targets, const ComputeOptions& options) {
+MORSEL_INLINE Explanation explain_plan(const std::vector<Edge>& values, const std::vector<Target>& targets,
+                                       const ComputeOptions& options) {
   const Graph graph = optimise(trace(values), options.skip_passes);
   const Workspace& workspace = options.workspace ? *options.workspace : Workspace::process();
   Limits limits;
@@ -102,7 +109,8 @@ MORSEL_INLINE Explanation explain_plan(const std::vector<Edge>& values, const st
 namespace detail {
 
 /// Nodes below some values, inputs before users, numbered.
-MORSEL_INLINE void number_nodes(const NodePtr& node, std::unordered_map<const Node*, int>& numbers, std::vector<NodePtr>& order) {
+MORSEL_INLINE void number_nodes(const NodePtr& node, std::unordered_map<const Node*, int>& numbers,
+                                std::vector<NodePtr>& order) {
   if (numbers.count(node.get())) return;
   for (const Edge& input : inputs_of(*node)) number_nodes(input.node, numbers, order);
   numbers.emplace(node.get(), static_cast<int>(order.size()));
@@ -110,7 +118,8 @@ MORSEL_INLINE void number_nodes(const NodePtr& node, std::unordered_map<const No
 }
 
 MORSEL_INLINE const char* kind_of(const Node& node) {
-  static constexpr const char* kinds[] = {"source", "constant", "elementwise", "reduce", "rechunk", "concat", "map_chunks"};
+  static constexpr const char* kinds[] = {"source",  "constant", "elementwise", "reduce",
+                                          "rechunk", "concat",   "map_chunks"};
   return kinds[node.payload.index()];
 }
 
@@ -125,11 +134,19 @@ MORSEL_INLINE std::string graph_json(const std::vector<Edge>& values) {
   for (const NodePtr& node : order) {
     nlohmann::json inputs = nlohmann::json::array();
     for (const Edge& e : inputs_of(*node))
-      inputs.push_back({{"node", numbers[e.node.get()]}, {"shape", dims(e.shape())}, {"view", !e.view.is_identity(e.node->shape())}});
-    nodes.push_back({{"id", numbers[node.get()]}, {"kind", detail::kind_of(*node)}, {"name", node->name}, {"dtype", node->dtype.name()},
-                     {"shape", dims(node->shape())}, {"chunks", dims(node->grid.counts())}, {"inputs", inputs}});
+      inputs.push_back({{"node", numbers[e.node.get()]},
+                        {"shape", dims(e.shape())},
+                        {"view", !e.view.is_identity(e.node->shape())}});
+    nodes.push_back({{"id", numbers[node.get()]},
+                     {"kind", detail::kind_of(*node)},
+                     {"name", node->name},
+                     {"dtype", node->dtype.name()},
+                     {"shape", dims(node->shape())},
+                     {"chunks", dims(node->grid.counts())},
+                     {"inputs", inputs}});
   }
-  for (const Edge& e : values) outputs.push_back({{"node", numbers[e.node.get()]}, {"shape", dims(e.shape())}});
+  for (const Edge& e : values)
+    outputs.push_back({{"node", numbers[e.node.get()]}, {"shape", dims(e.shape())}});
   return nlohmann::json{{"nodes", nodes}, {"outputs", outputs}}.dump(2);
 }
 
@@ -137,7 +154,8 @@ MORSEL_INLINE std::string graph_dot(const std::vector<Edge>& values) {
   std::unordered_map<const Node*, int> numbers;
   std::vector<NodePtr> order;
   for (const Edge& e : values) detail::number_nodes(e.node, numbers, order);
-  std::string dot = "digraph graph_of_values {\n  node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=10];\n";
+  std::string dot =
+      "digraph graph_of_values {\n  node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=10];\n";
   const auto escaped = [](const std::string& text) {
     std::string out;
     for (const char c : text) {
@@ -148,10 +166,14 @@ MORSEL_INLINE std::string graph_dot(const std::vector<Edge>& values) {
   };
   for (const NodePtr& node : order) {
     const int n = numbers[node.get()];
-    dot += "  n" + std::to_string(n) + " [label=\"" + escaped(node->name) + "\\n" + escaped(node->dtype.name()) + " " + to_string(node->shape()) + "\"];\n";
+    dot += "  n" + std::to_string(n) + " [label=\"" + escaped(node->name) + "\\n" +
+           escaped(node->dtype.name()) + " " + to_string(node->shape()) + "\"];\n";
     for (const Edge& e : inputs_of(*node))
-      dot += "  n" + std::to_string(numbers[e.node.get()]) + " -> n" + std::to_string(n) +
-             (e.view.is_identity(e.node->shape()) ? "" : " [style=dashed, label=\"" + to_string(e.shape()) + "\"]") + ";\n";
+      dot +=
+          "  n" + std::to_string(numbers[e.node.get()]) + " -> n" + std::to_string(n) +
+          (e.view.is_identity(e.node->shape()) ? ""
+                                               : " [style=dashed, label=\"" + to_string(e.shape()) + "\"]") +
+          ";\n";
   }
   return dot + "}\n";
 }

@@ -7,17 +7,20 @@
 
 namespace morsel::inline MORSEL_ABI::detail {
 
-// ---- small pieces ---------------------------------------------------------------------------------------------
+// ---- small pieces
+// ---------------------------------------------------------------------------------------------
 
 template <class T>
 void gather_strided(std::size_t n, const std::byte* from, std::ptrdiff_t stride, std::byte* to) {
   T* out = reinterpret_cast<T*>(to);
-  for (std::size_t i = 0; i < n; ++i) std::memcpy(out + i, from + static_cast<std::ptrdiff_t>(i) * stride, sizeof(T));
+  for (std::size_t i = 0; i < n; ++i)
+    std::memcpy(out + i, from + static_cast<std::ptrdiff_t>(i) * stride, sizeof(T));
 }
 template <class T>
 void scatter_strided(std::size_t n, const std::byte* from, std::byte* to, std::ptrdiff_t stride) {
   const T* in = reinterpret_cast<const T*>(from);
-  for (std::size_t i = 0; i < n; ++i) std::memcpy(to + static_cast<std::ptrdiff_t>(i) * stride, in + i, sizeof(T));
+  for (std::size_t i = 0; i < n; ++i)
+    std::memcpy(to + static_cast<std::ptrdiff_t>(i) * stride, in + i, sizeof(T));
 }
 template <class T>
 void gather_table(std::size_t n, const std::byte* from, const Index* offsets, std::byte* to) {
@@ -28,39 +31,58 @@ struct Item16 {
   std::uint64_t a, b;
 };
 
-MORSEL_INLINE void gather(std::size_t item, std::size_t n, const std::byte* from, std::ptrdiff_t stride, const Index* table, std::byte* to) {
+MORSEL_INLINE void gather(std::size_t item, std::size_t n, const std::byte* from, std::ptrdiff_t stride,
+                          const Index* table, std::byte* to) {
   if (table) {
     switch (item) {
-      case 1: return gather_table<std::uint8_t>(n, from, table, to);
-      case 2: return gather_table<std::uint16_t>(n, from, table, to);
-      case 4: return gather_table<std::uint32_t>(n, from, table, to);
-      case 8: return gather_table<std::uint64_t>(n, from, table, to);
-      case 16: return gather_table<Item16>(n, from, table, to);
+      case 1:
+        return gather_table<std::uint8_t>(n, from, table, to);
+      case 2:
+        return gather_table<std::uint16_t>(n, from, table, to);
+      case 4:
+        return gather_table<std::uint32_t>(n, from, table, to);
+      case 8:
+        return gather_table<std::uint64_t>(n, from, table, to);
+      case 16:
+        return gather_table<Item16>(n, from, table, to);
       default:
         for (std::size_t i = 0; i < n; ++i) std::memcpy(to + i * item, from + table[i], item);
         return;
     }
   }
   switch (item) {
-    case 1: return gather_strided<std::uint8_t>(n, from, stride, to);
-    case 2: return gather_strided<std::uint16_t>(n, from, stride, to);
-    case 4: return gather_strided<std::uint32_t>(n, from, stride, to);
-    case 8: return gather_strided<std::uint64_t>(n, from, stride, to);
-    case 16: return gather_strided<Item16>(n, from, stride, to);
+    case 1:
+      return gather_strided<std::uint8_t>(n, from, stride, to);
+    case 2:
+      return gather_strided<std::uint16_t>(n, from, stride, to);
+    case 4:
+      return gather_strided<std::uint32_t>(n, from, stride, to);
+    case 8:
+      return gather_strided<std::uint64_t>(n, from, stride, to);
+    case 16:
+      return gather_strided<Item16>(n, from, stride, to);
     default:
-      for (std::size_t i = 0; i < n; ++i) std::memcpy(to + i * item, from + static_cast<std::ptrdiff_t>(i) * stride, item);
+      for (std::size_t i = 0; i < n; ++i)
+        std::memcpy(to + i * item, from + static_cast<std::ptrdiff_t>(i) * stride, item);
   }
 }
 
-MORSEL_INLINE void scatter(std::size_t item, std::size_t n, const std::byte* from, std::byte* to, std::ptrdiff_t stride) {
+MORSEL_INLINE void scatter(std::size_t item, std::size_t n, const std::byte* from, std::byte* to,
+                           std::ptrdiff_t stride) {
   switch (item) {
-    case 1: return scatter_strided<std::uint8_t>(n, from, to, stride);
-    case 2: return scatter_strided<std::uint16_t>(n, from, to, stride);
-    case 4: return scatter_strided<std::uint32_t>(n, from, to, stride);
-    case 8: return scatter_strided<std::uint64_t>(n, from, to, stride);
-    case 16: return scatter_strided<Item16>(n, from, to, stride);
+    case 1:
+      return scatter_strided<std::uint8_t>(n, from, to, stride);
+    case 2:
+      return scatter_strided<std::uint16_t>(n, from, to, stride);
+    case 4:
+      return scatter_strided<std::uint32_t>(n, from, to, stride);
+    case 8:
+      return scatter_strided<std::uint64_t>(n, from, to, stride);
+    case 16:
+      return scatter_strided<Item16>(n, from, to, stride);
     default:
-      for (std::size_t i = 0; i < n; ++i) std::memcpy(to + static_cast<std::ptrdiff_t>(i) * stride, from + i * item, item);
+      for (std::size_t i = 0; i < n; ++i)
+        std::memcpy(to + static_cast<std::ptrdiff_t>(i) * stride, from + i * item, item);
   }
 }
 
@@ -68,18 +90,18 @@ MORSEL_INLINE void scatter(std::size_t item, std::size_t n, const std::byte* fro
 struct Task::Access {
   const std::byte* base = nullptr;
   std::size_t item = 0;
-  Dims strides;                        // bytes per axis of the box
-  std::vector<const Index*> tables;    // per axis: byte offsets in place of a stride, or null
+  Dims strides;                      // bytes per axis of the box
+  std::vector<const Index*> tables;  // per axis: byte offsets in place of a stride, or null
 };
 
-/// Loops over a box with several operands: extents, class and step of every operand per axis; axes of extent 1 are
-/// dropped, neighbours joined where all operands allow.
+/// Loops over a box with several operands: extents, class and step of every operand per axis; axes of extent
+/// 1 are dropped, neighbours joined where all operands allow.
 struct Nest {
   struct Axis {
     Index extent = 1;
     bool reduced = false;
-    std::vector<Index> steps;             // per operand
-    std::vector<const Index*> tables;     // per operand
+    std::vector<Index> steps;          // per operand
+    std::vector<const Index*> tables;  // per operand
   };
   std::vector<Axis> axes;
 
@@ -129,19 +151,23 @@ void for_each_offset(const std::vector<const Nest::Axis*>& axes, std::vector<Ind
 /// Runs an expression's program over rows, tile by tile.
 class Evaluator {
  public:
-  Evaluator(const Expression& expression, std::byte* workspace) : expression_(expression), workspace_(workspace) {
+  Evaluator(const Expression& expression, std::byte* workspace)
+      : expression_(expression), workspace_(workspace) {
     std::byte* at = workspace + aligned(expression.program.workspace_bytes());
-    for (std::size_t i = 0; i < expression.streams.size(); ++i, at += tile_size * 16) registers_.push_back(at);
-    for (std::size_t i = 0; i < expression.outputs.size(); ++i, at += tile_size * 16) out_registers_.push_back(at);
+    for (std::size_t i = 0; i < expression.streams.size(); ++i, at += tile_size * 16)
+      registers_.push_back(at);
+    for (std::size_t i = 0; i < expression.outputs.size(); ++i, at += tile_size * 16)
+      out_registers_.push_back(at);
     in_.resize(expression.streams.size());
     out_.resize(expression.program.outputs().size());
     expression.program.prepare(workspace);
   }
   std::byte* out_register(std::size_t output) const { return out_registers_[output]; }
 
-  /// Computes n elements of a row. bases[i], steps[i], tables[i] describe stream i (for streams the program uses);
-  /// to[k] receives program output k, contiguous, or null.
-  void row(std::size_t n, const std::byte* const* bases, const Index* steps, const Index* const* tables, std::byte* const* to) {
+  /// Computes n elements of a row. bases[i], steps[i], tables[i] describe stream i (for streams the program
+  /// uses); to[k] receives program output k, contiguous, or null.
+  void row(std::size_t n, const std::byte* const* bases, const Index* steps, const Index* const* tables,
+           std::byte* const* to) {
     const TileProgram& program = expression_.program;
     for (std::size_t s = 0; s < n; s += tile_size) {
       const std::size_t m = std::min(tile_size, n - s);
@@ -153,7 +179,8 @@ class Evaluator {
         if (!table && steps[i] == static_cast<Index>(item)) {
           in_[i] = from;
         } else {
-          if (table || steps[i] != 0 || s == 0) gather(item, m, from, steps[i], table ? table + s : nullptr, registers_[i]);
+          if (table || steps[i] != 0 || s == 0)
+            gather(item, m, from, steps[i], table ? table + s : nullptr, registers_[i]);
           in_[i] = registers_[i];
         }
       }
@@ -174,9 +201,11 @@ class Evaluator {
   std::vector<void*> out_;
 };
 
-// ---- StageRun -------------------------------------------------------------------------------------------------
+// ---- StageRun
+// -------------------------------------------------------------------------------------------------
 
-MORSEL_INLINE StageRun::StageRun(const Plan& the_plan, const Stage& the_stage, const std::vector<Target>& the_targets,
+MORSEL_INLINE StageRun::StageRun(const Plan& the_plan, const Stage& the_stage,
+                                 const std::vector<Target>& the_targets,
                                  const std::vector<std::byte*>& the_results, Counters& the_counters)
     : plan(the_plan), stage(the_stage), targets(the_targets), results(the_results), counters(the_counters) {
   task = lay_out_task(stage, &targets, plan.results);
@@ -193,7 +222,7 @@ MORSEL_INLINE StageRun::StageRun(const Plan& the_plan, const Stage& the_stage, c
   for (const ReduceGroup& group : stage.groups) {
     reducers.emplace_back();
     finishers.emplace_back();
-    for (const Fold& fold : group.folds) {
+    for (const morsel::Fold& fold : group.folds) {
       ReducerPtr reducer = fold.reducer;
       finishers.back().emplace_back();
       if (fold.bind) {
@@ -205,10 +234,12 @@ MORSEL_INLINE StageRun::StageRun(const Plan& the_plan, const Stage& the_stage, c
         }
         reducer = fold.bind(values);
         if (reducer->state_bytes() != fold.reducer->state_bytes())
-          fail(Errc::internal_error, "binding " + reducer->name() + ": its states differ from the planned ones");
+          fail(Errc::internal_error,
+               "binding " + reducer->name() + ": its states differ from the planned ones");
       }
       reducers.back().push_back(reducer);
-      for (const Finish& finish : fold.finishes) finishers.back().back().push_back(fold.bind ? reducer : finish.reducer);
+      for (const Finish& finish : fold.finishes)
+        finishers.back().back().push_back(fold.bind ? reducer : finish.reducer);
     }
   }
 }
@@ -217,20 +248,22 @@ MORSEL_INLINE StageRun::~StageRun() {
   for (auto& [key, tree] : trees_)
     for (auto& [place, states] : tree.waiting) {
       destroy_states(key.first, states, tree.kept);
-      ::operator delete(states, std::align_val_t{64});
+      ::operator delete (states, std::align_val_t{64});
     }
 }
 
 MORSEL_INLINE BufferView StageRun::result_view(int result) const {
   const Result& r = plan.results[static_cast<std::size_t>(result)];
   if (r.output >= 0)
-    if (const auto* memory = std::get_if<MemoryTarget>(&targets[static_cast<std::size_t>(r.output)])) return memory->values;
+    if (const auto* memory = std::get_if<MemoryTarget>(&targets[static_cast<std::size_t>(r.output)]))
+      return memory->values;
   return BufferView::c_order(results[static_cast<std::size_t>(result)], r.shape, r.dtype.item_bytes());
 }
 
 MORSEL_INLINE Index StageRun::leaf_count(std::size_t group) const {
   Index n = 1;
-  for (const int axis : stage.groups[group].axes) n *= stage.grid.axis(static_cast<std::size_t>(axis)).count();
+  for (const int axis : stage.groups[group].axes)
+    n *= stage.grid.axis(static_cast<std::size_t>(axis)).count();
   return n;
 }
 
@@ -241,7 +274,8 @@ MORSEL_INLINE void StageRun::destroy_states(std::size_t group, std::byte* states
   }
 }
 
-MORSEL_INLINE void StageRun::merge_states(std::size_t group, std::byte* left, std::byte* right, Index kept) const {
+MORSEL_INLINE void StageRun::merge_states(std::size_t group, std::byte* left, std::byte* right,
+                                          Index kept) const {
   for (const ReducerPtr& reducer : reducers[group]) {
     reducer->merge(left, right, static_cast<std::size_t>(kept));
     if (!reducer->is_trivial()) reducer->destroy(right, static_cast<std::size_t>(kept));
@@ -251,15 +285,16 @@ MORSEL_INLINE void StageRun::merge_states(std::size_t group, std::byte* left, st
   }
 }
 
-MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& strip, Index strip_number, int level, Index index,
-                                           std::byte* states, Index kept, Index elements) {
+MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& strip, Index strip_number,
+                                           int level, Index index, std::byte* states, Index kept,
+                                           Index elements) {
   const std::size_t bytes = state_set_bytes(stage.groups[group], kept);
   const Index leaves = leaf_count(group);
-  auto* node = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{64}));
+  auto* node = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
   std::memcpy(node, states, bytes);
   std::ptrdiff_t change = static_cast<std::ptrdiff_t>(bytes);
   const auto release = [&](std::byte* p) {
-    ::operator delete(p, std::align_val_t{64});
+    ::operator delete (p, std::align_val_t{64});
     change -= static_cast<std::ptrdiff_t>(bytes);
   };
   std::unique_lock lock(mutex_);
@@ -313,9 +348,9 @@ MORSEL_INLINE void StageRun::note_finished(std::size_t group, const Region& stri
   finished_leaves_[group] += leaves;
 }
 
-MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Region& strip, const std::byte* states, Index kept,
-                                           const Dims* leaf_position, const std::vector<BufferView>* snapshot,
-                                           Index elements) {
+MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Region& strip,
+                                           const std::byte* states, Index kept, const Dims* leaf_position,
+                                           const std::vector<BufferView>* snapshot, Index elements) {
   const ReduceGroup& group = stage.groups[group_number];
   Index count = 1;
   for (const int axis : group.axes) {
@@ -324,7 +359,7 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
   }
   if (elements >= 0) count = elements;
   for (std::size_t f = 0; f < group.folds.size(); ++f) {
-    const Fold& fold = group.folds[f];
+    const morsel::Fold& fold = group.folds[f];
     const std::size_t state = reducers[group_number][f]->state_bytes();
     for (std::size_t k = 0; k < fold.finishes.size(); ++k) {
       const Reducer& reducer = *finishers[group_number][f][k];
@@ -338,11 +373,13 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
         to = (*snapshot)[static_cast<std::size_t>(finish.result)];
         if (!to.data) continue;
       } else if (result.spilled) {
-        const bool whole_rank = result.shape.size() - (finish.raw ? 0 : reducer.result_shape().size()) == stage.shape.size();
+        const bool whole_rank =
+            result.shape.size() - (finish.raw ? 0 : reducer.result_shape().size()) == stage.shape.size();
         std::size_t axis = 0;
         for (std::size_t i = 0; i < stage.shape.size(); ++i) {
           if (is_reduced(group, i)) {
-            if (whole_rank && leaf_position) spilled.lo[axis] = (*leaf_position)[i], spilled.hi[axis] = (*leaf_position)[i] + 1;
+            if (whole_rank && leaf_position)
+              spilled.lo[axis] = (*leaf_position)[i], spilled.hi[axis] = (*leaf_position)[i] + 1;
             axis += whole_rank ? 1 : 0;
             continue;
           }
@@ -356,13 +393,14 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
       } else {
         to = result_view(finish.result);
       }
-      // The result's axes: kept ones in order, reduced ones gone, kept as 1 or numbered by chunk, then the reducer's own.
+      // The result's axes: kept ones in order, reduced ones gone, kept as 1 or numbered by chunk, then the
+      // reducer's own.
       const std::size_t own = finish.raw ? 0 : reducer.result_shape().size();
       const std::size_t result_rank = to.shape.size() - own;
       const bool keeps_rank = result_rank == stage.shape.size();
       Index per = 1;
       for (std::size_t i = result_rank; i < to.shape.size(); ++i) per *= to.shape[i];
-      std::vector<Index> steps;     // of the result, per kept axis
+      std::vector<Index> steps;  // of the result, per kept axis
       std::vector<Index> extents;
       std::byte* base = to.data;
       std::size_t out = 0;
@@ -419,7 +457,8 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
         done += row;
       });
       if (result.spilled && !snapshot)
-        result.spill->write(spilled, BufferView::c_order(waiting.data(), spilled.shape(), result.dtype.item_bytes()));
+        result.spill->write(spilled,
+                            BufferView::c_order(waiting.data(), spilled.shape(), result.dtype.item_bytes()));
     }
     states += aligned(static_cast<std::size_t>(kept) * state);
   }
@@ -428,10 +467,11 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
 MORSEL_INLINE std::size_t StageRun::partial_bytes() const {
   std::size_t bytes = 0;
   for (const ReduceGroup& group : stage.groups) {
-    for (const Fold& fold : group.folds)
+    for (const morsel::Fold& fold : group.folds)
       for (const Finish& finish : fold.finishes) {
         const Result& result = plan.results[static_cast<std::size_t>(finish.result)];
-        if (result.output >= 0) bytes += static_cast<std::size_t>(size_of(result.shape)) * result.dtype.item_bytes() + 64;
+        if (result.output >= 0)
+          bytes += static_cast<std::size_t>(size_of(result.shape)) * result.dtype.item_bytes() + 64;
       }
     bytes += 64 * state_set_bytes(group, kept_elements(stage, group, stage.units.chunk_shape()));
   }
@@ -442,16 +482,20 @@ MORSEL_INLINE void StageRun::report_partials(const PartialCallback& callback) {
   for (std::size_t g = 0; g < stage.groups.size(); ++g) {
     const ReduceGroup& group = stage.groups[g];
     bool trivial = !group.per_chunk;
-    for (const ReducerPtr& reducer : reducers[g]) trivial &= reducer->is_trivial() && reducer->order() != MergeOrder::sequential;
+    for (const ReducerPtr& reducer : reducers[g])
+      trivial &= reducer->is_trivial() && reducer->order() != MergeOrder::sequential;
     if (!trivial) continue;
     std::vector<std::vector<std::byte>> values(plan.results.size());
     std::vector<BufferView> snapshot(plan.results.size());
-    for (const Fold& fold : group.folds)
+    for (const morsel::Fold& fold : group.folds)
       for (const Finish& finish : fold.finishes) {
         const std::size_t r = static_cast<std::size_t>(finish.result);
         const Result& result = plan.results[r];
-        if (result.output < 0 || finish.raw || !std::holds_alternative<MemoryTarget>(targets[static_cast<std::size_t>(result.output)])) continue;
-        values[r].assign(static_cast<std::size_t>(size_of(result.shape)) * result.dtype.item_bytes() + 16, std::byte{0});
+        if (result.output < 0 || finish.raw ||
+            !std::holds_alternative<MemoryTarget>(targets[static_cast<std::size_t>(result.output)]))
+          continue;
+        values[r].assign(static_cast<std::size_t>(size_of(result.shape)) * result.dtype.item_bytes() + 16,
+                         std::byte{0});
         snapshot[r] = BufferView::c_order(values[r].data(), result.shape, result.dtype.item_bytes());
       }
     // Copies of the states that wait, one strip after another; merging happens outside the lock.
@@ -481,27 +525,29 @@ MORSEL_INLINE void StageRun::report_partials(const PartialCallback& callback) {
         const std::size_t bytes = state_set_bytes(group, kept);
         // In leaf order, whatever the level.
         std::vector<std::pair<Index, const std::byte*>> nodes;
-        for (const auto& [place, states] : tree.waiting) nodes.emplace_back(place.second << place.first, states);
+        for (const auto& [place, states] : tree.waiting)
+          nodes.emplace_back(place.second << place.first, states);
         std::sort(nodes.begin(), nodes.end());
         for (const auto& [first, states] : nodes) {
-          auto* copy = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{64}));
+          auto* copy = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
           std::memcpy(copy, states, bytes);
           copies.push_back(copy);
         }
       }
       for (std::size_t i = 1; i < copies.size(); ++i) merge_states(g, copies[0], copies[i], kept);
       if (!copies.empty()) finish_states(g, strip, copies[0], kept, nullptr, &snapshot, elements);
-      for (std::byte* copy : copies) ::operator delete(copy, std::align_val_t{64});
+      for (std::byte* copy : copies) ::operator delete (copy, std::align_val_t{64});
     }
     Index strips_total = units_along(stage, group, false);
-    for (const Fold& fold : group.folds)
+    for (const morsel::Fold& fold : group.folds)
       for (const Finish& finish : fold.finishes) {
         const std::size_t r = static_cast<std::size_t>(finish.result);
         if (!snapshot[r].data) continue;
         const BufferView target = result_view(finish.result);
         for (const Region& strip : finished) {
           Region place = Region::of(target.shape);
-          const bool whole_rank = target.shape.size() - finish.reducer->result_shape().size() == stage.shape.size();
+          const bool whole_rank =
+              target.shape.size() - finish.reducer->result_shape().size() == stage.shape.size();
           std::size_t axis = 0;
           for (std::size_t i = 0; i < stage.shape.size(); ++i) {
             if (is_reduced(group, i)) {
@@ -515,7 +561,8 @@ MORSEL_INLINE void StageRun::report_partials(const PartialCallback& callback) {
           const Region whole = Region::of(target.shape);
           copy_elements(target.part(whole, place), snapshot[r].part(whole, place));
         }
-        callback({static_cast<std::size_t>(plan.results[r].output), done, leaf_count(g) * strips_total, snapshot[r]});
+        callback({static_cast<std::size_t>(plan.results[r].output), done, leaf_count(g) * strips_total,
+                  snapshot[r]});
       }
   }
 }
@@ -539,7 +586,8 @@ MORSEL_INLINE void StageRun::finish_empty() {
       Region strip{at, at};
       for (std::size_t i = 0; i < whole.size(); ++i) strip.hi[i] = at[i] + 1;
       std::vector<std::uint64_t> states(state_set_bytes(group, row) / 8 + 16);
-      auto* place = reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(states.data()) + 63) / 64 * 64);
+      auto* place =
+          reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(states.data()) + 63) / 64 * 64);
       std::byte* s = place;
       for (const ReducerPtr& reducer : reducers[g]) {
         reducer->init(s, 1);
@@ -551,14 +599,16 @@ MORSEL_INLINE void StageRun::finish_empty() {
   }
 }
 
-// ---- Task -----------------------------------------------------------------------------------------------------
+// ---- Task
+// -----------------------------------------------------------------------------------------------------
 
-/// A group's states inside a task: sets of states, those that hold nodes of the tree on a stack, the rest free.
+/// A group's states inside a task: sets of states, those that hold nodes of the tree on a stack, the rest
+/// free.
 struct Task::GroupState {
   std::byte* memory = nullptr;
   std::size_t set_bytes = 0;
-  Index kept = 1;           // output elements of this unit
-  Region strip;             // the unit's box; kept axes matter
+  Index kept = 1;  // output elements of this unit
+  Region strip;    // the unit's box; kept axes matter
   Index strip_number = 0;
   std::vector<std::size_t> free;
   struct Entry {
@@ -571,8 +621,8 @@ struct Task::GroupState {
   bool in_leaf = false;
   std::vector<LeafRuns> runs;
   std::vector<LeafRows> rows;
-  Dims kept_steps;          // state offset per axis of the driver
-  Dims index_steps;         // flat position along the reduced axes
+  Dims kept_steps;   // state offset per axis of the driver
+  Dims index_steps;  // flat position along the reduced axes
   std::byte* set(std::size_t k) const { return memory + k * set_bytes; }
 };
 
@@ -582,7 +632,8 @@ MORSEL_INLINE Task::Task(StageRun& stage, std::byte* memory) : run_(stage), memo
 MORSEL_INLINE Task::~Task() {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     if (!groups_[g]) continue;
-    for (const auto& entry : groups_[g]->stack) run_.destroy_states(g, groups_[g]->set(entry.set), groups_[g]->kept);
+    for (const auto& entry : groups_[g]->stack)
+      run_.destroy_states(g, groups_[g]->set(entry.set), groups_[g]->kept);
   }
 }
 
@@ -620,7 +671,8 @@ MORSEL_INLINE void Task::begin(Index place, const Region& unit, const Sweep* swe
     for (std::size_t k = sets; k-- > 0;) state->free.push_back(k);
     Index strip_number = 0;
     for (std::size_t i = 0; i < stage.shape.size(); ++i)
-      if (!is_reduced(group, i)) strip_number = strip_number * stage.units.axis(i).count() + stage.units.axis(i).chunk_of(unit.lo[i]);
+      if (!is_reduced(group, i))
+        strip_number = strip_number * stage.units.axis(i).count() + stage.units.axis(i).chunk_of(unit.lo[i]);
     state->strip_number = strip_number;
     std::byte* leaf = memory_ + run_.task.leaf_workspace_offset;
     for (const ReducerPtr& reducer : run_.reducers[g]) {
@@ -642,8 +694,10 @@ MORSEL_INLINE Task::Fetch Task::fetch(FetchMode mode, const std::stop_token& sto
     box_ = intersect(stage.steps.region(at_), unit_);
     layout_ = lay_out(stage, box_);
     if (run_.task.step_offset + layout_.total_bytes > stage.step_bytes)
-      fail(Errc::internal_error, "running '" + stage.name + "': step " + to_string(box_) + " needs more memory than planned; expected at most " +
-                                     std::to_string(stage.step_bytes) + ", got " + std::to_string(run_.task.step_offset + layout_.total_bytes));
+      fail(Errc::internal_error, "running '" + stage.name + "': step " + to_string(box_) +
+                                     " needs more memory than planned; expected at most " +
+                                     std::to_string(stage.step_bytes) + ", got " +
+                                     std::to_string(run_.task.step_offset + layout_.total_bytes));
     fetch_states_.assign(layout_.fetches.size(), Fetched::State::filled);
     shared_of_.assign(layout_.fetches.size(), -1);
     begun_ = true;
@@ -658,7 +712,8 @@ MORSEL_INLINE Task::Fetch Task::fetch(FetchMode mode, const std::stop_token& sto
     }
     const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
     if (!port.source.spec().does_io) continue;
-    const Fetched got = port.source.fetch(f.chunk, f.region, {step + f.encoded_offset, f.encoded_bytes}, mode, stop);
+    const Fetched got =
+        port.source.fetch(f.chunk, f.region, {step + f.encoded_offset, f.encoded_bytes}, mode, stop);
     if (got.state == Fetched::State::would_block) return Fetch::would_block;
     fetch_states_[fetched_] = got.state;
     f.encoded_bytes = std::min(f.encoded_bytes, got.encoded_bytes);
@@ -668,7 +723,8 @@ MORSEL_INLINE Task::Fetch Task::fetch(FetchMode mode, const std::stop_token& sto
 }
 
 /// A shared chunk: the first task that gets here reads and decodes it for all.
-MORSEL_INLINE Task::Fetch Task::fetch_shared(std::size_t number, FetchMode mode, const std::stop_token& stop) {
+MORSEL_INLINE Task::Fetch Task::fetch_shared(std::size_t number, FetchMode mode,
+                                             const std::stop_token& stop) {
   const FetchItem& f = layout_.fetches[number];
   const Port& port = run_.stage.ports[static_cast<std::size_t>(f.port)];
   const std::string identity = port.source.identity();
@@ -676,7 +732,9 @@ MORSEL_INLINE Task::Fetch Task::fetch_shared(std::size_t number, FetchMode mode,
   const std::size_t place = static_cast<std::size_t>(unit_number_);
   for (std::size_t k = sweep_->need_begin[place]; k < sweep_->need_begin[place + 1] && found < 0; ++k) {
     const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(sweep_->needs[k])];
-    if (chunk.chunk == f.chunk && run_.plan.stages[static_cast<std::size_t>(chunk.stage)].ports[static_cast<std::size_t>(chunk.port)].source.identity() == identity)
+    if (chunk.chunk == f.chunk && run_.plan.stages[static_cast<std::size_t>(chunk.stage)]
+                                          .ports[static_cast<std::size_t>(chunk.port)]
+                                          .source.identity() == identity)
       found = sweep_->needs[k];
   }
   if (found < 0) fail(Errc::internal_error, "reading a shared chunk: it is not in the plan");
@@ -704,7 +762,8 @@ MORSEL_INLINE Task::Fetch Task::fetch_shared(std::size_t number, FetchMode mode,
     const FetchCost cost = port.source.cost(at, chunk.region);
     std::byte* step = memory_ + run_.task.step_offset;
     const std::span<std::byte> scratch{step + layout_.scratch_offset, cost.scratch_bytes};
-    std::span<std::byte> encoded{cost.in_place ? entry.memory : step + layout_.shared_offset, cost.encoded_bytes};
+    std::span<std::byte> encoded{cost.in_place ? entry.memory : step + layout_.shared_offset,
+                                 cost.encoded_bytes};
     Fetched::State state = Fetched::State::filled;
     if (spec.does_io) {
       const Fetched got = port.source.fetch(at, chunk.region, encoded, mode, stop);
@@ -753,13 +812,15 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
       for (std::size_t i = 0; i < layout_.fetches.size(); ++i)
         if (layout_.fetches[i].port == static_cast<int>(p)) {
           const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(shared_of_[i])];
-          port_views_[p] = BufferView::c_order(window_->entries[static_cast<std::size_t>(shared_of_[i])].memory, chunk.region.shape(),
-                                               port.dtype.item_bytes())
-                               .part(chunk.region, layout_.fetches[i].region);
+          port_views_[p] =
+              BufferView::c_order(window_->entries[static_cast<std::size_t>(shared_of_[i])].memory,
+                                  chunk.region.shape(), port.dtype.item_bytes())
+                  .part(chunk.region, layout_.fetches[i].region);
         }
     } else {
-      port_views_[p] = BufferView::c_order(step + layout_.port_offset[p],
-                                           port.kind == Port::Kind::source ? need.shape() : need.hull().shape(), port.dtype.item_bytes());
+      port_views_[p] = BufferView::c_order(
+          step + layout_.port_offset[p], port.kind == Port::Kind::source ? need.shape() : need.hull().shape(),
+          port.dtype.item_bytes());
     }
   }
   for (std::size_t i = 0; i < layout_.fetches.size(); ++i) {
@@ -777,8 +838,8 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
     const BufferView out = port_views_[p].part(Region::of(port_views_[p].shape), place);
     if (f.shared) {
       const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(shared_of_[i])];
-      copy_elements(BufferView::c_order(window_->entries[static_cast<std::size_t>(shared_of_[i])].memory, chunk.region.shape(),
-                                        port.dtype.item_bytes())
+      copy_elements(BufferView::c_order(window_->entries[static_cast<std::size_t>(shared_of_[i])].memory,
+                                        chunk.region.shape(), port.dtype.item_bytes())
                         .part(chunk.region, f.region),
                     out);
       continue;
@@ -792,7 +853,8 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
     const std::span<std::byte> encoded{step + f.encoded_offset, f.encoded_bytes};
     const std::span<std::byte> scratch{step + layout_.scratch_offset, f.scratch_bytes};
     if (f.in_place) {
-      const BufferView values = BufferView::c_order(encoded.data(), f.region.shape(), port.dtype.item_bytes());
+      const BufferView values =
+          BufferView::c_order(encoded.data(), f.region.shape(), port.dtype.item_bytes());
       port.source.decode(f.chunk, f.region, encoded, values, scratch);
       if (!f.placed) copy_elements(values, out);
     } else {
@@ -802,7 +864,8 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
   run_.counters.bytes_decoded.fetch_add(layout_.decoded_bytes, std::memory_order_relaxed);
 }
 
-MORSEL_INLINE Task::Access Task::access(const Port& port, std::size_t number, const View& view, const Region& box) {
+MORSEL_INLINE Task::Access Task::access(const Port& port, std::size_t number, const View& view,
+                                        const Region& box) {
   const BufferView& values = port_views_[number];
   const PortNeed& need = layout_.needs[number];
   const bool whole = port.kind == Port::Kind::result;
@@ -811,7 +874,9 @@ MORSEL_INLINE Task::Access Task::access(const Port& port, std::size_t number, co
   access.item = port.dtype.item_bytes();
   access.strides = Dims(box.rank(), 0);
   access.tables.assign(box.rank(), nullptr);
-  const auto locate = [&](std::size_t axis, Index position) { return whole ? position : need.axes[axis].locate(position); };
+  const auto locate = [&](std::size_t axis, Index position) {
+    return whole ? position : need.axes[axis].locate(position);
+  };
   const bool lent = port.kind == Port::Kind::source && port.source.spec().lends;
   for (std::size_t i = 0; i < view.maps.size(); ++i) {
     const AxisMap& map = view.maps[i];
@@ -835,8 +900,9 @@ MORSEL_INLINE Task::Access Task::access(const Port& port, std::size_t number, co
     const Index n = box.hi[axis] - box.lo[axis];
     table_at_ += aligned(static_cast<std::size_t>(n) * sizeof(Index));
     for (Index x = 0; x < n; ++x) {
-      const Index position = map.kind == AxisMap::Kind::gather ? (*map.indices)[static_cast<std::size_t>(box.lo[axis] + x)]
-                                                               : map.offset + map.stride * (box.lo[axis] + x);
+      const Index position = map.kind == AxisMap::Kind::gather
+                                 ? (*map.indices)[static_cast<std::size_t>(box.lo[axis] + x)]
+                                 : map.offset + map.stride * (box.lo[axis] + x);
       table[x] = locate(i, position) * stride;
     }
     access.tables[axis] = table;
@@ -844,8 +910,8 @@ MORSEL_INLINE Task::Access Task::access(const Port& port, std::size_t number, co
   return access;
 }
 
-MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_t workspace, const Region& box,
-                                        const std::vector<BufferView>& outputs) {
+MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_t workspace,
+                                        const Region& box, const std::vector<BufferView>& outputs) {
   const Stage& stage = run_.stage;
   std::vector<Access> streams;
   for (const Stream& stream : expression.streams) {
@@ -873,7 +939,8 @@ MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_
       for (std::size_t i = 0; i < n; ++i) {
         const Index x = static_cast<Index>(i);
         const Index source = !inner ? 0 : inner->tables[0] ? inner->tables[0][x] : inner->steps[0] * x;
-        std::memcpy(outputs[k].data + at[1] + (inner ? inner->steps[1] * x : 0), from.base + at[0] + source, from.item);
+        std::memcpy(outputs[k].data + at[1] + (inner ? inner->steps[1] * x : 0), from.base + at[0] + source,
+                    from.item);
       }
     });
   }
@@ -894,7 +961,8 @@ MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_
   for (std::size_t a = 0; a < shape.size(); ++a) {
     Nest::Axis axis{shape[a], false, {}, {}};
     for (const Access& s : streams) axis.steps.push_back(s.strides[a]), axis.tables.push_back(s.tables[a]);
-    for (const BufferView* view : to) axis.steps.push_back(view ? view->strides[a] : 0), axis.tables.push_back(nullptr);
+    for (const BufferView* view : to)
+      axis.steps.push_back(view ? view->strides[a] : 0), axis.tables.push_back(nullptr);
     nest.add(std::move(axis));
   }
   std::vector<const Nest::Axis*> outer;
@@ -906,10 +974,12 @@ MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_
   std::vector<const Index*> tables(s, nullptr);
   std::vector<std::byte*> rows(program_outputs);
   if (!nest.axes.empty())
-    for (std::size_t i = 0; i < s; ++i) steps[i] = nest.axes.back().steps[i], tables[i] = nest.axes.back().tables[i];
+    for (std::size_t i = 0; i < s; ++i)
+      steps[i] = nest.axes.back().steps[i], tables[i] = nest.axes.back().tables[i];
   bool direct = true;
   for (std::size_t k = 0; k < program_outputs; ++k)
-    direct &= !to[k] || nest.axes.empty() || nest.axes.back().steps[s + k] == static_cast<Index>(to[k]->item_bytes);
+    direct &=
+        !to[k] || nest.axes.empty() || nest.axes.back().steps[s + k] == static_cast<Index>(to[k]->item_bytes);
   for_each_offset(outer, std::vector<Index>(s + program_outputs, 0), [&](const std::vector<Index>& at) {
     for (std::size_t i = 0; i < s; ++i) bases[i] = streams[i].base + at[i];
     if (direct) {
@@ -927,12 +997,14 @@ MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_
         else
           shifted[i] += static_cast<Index>(begin) * steps[i];
       }
-      for (std::size_t k = 0; k < program_outputs; ++k) rows[k] = to[k] ? evaluator.out_register(output_of[k]) : nullptr;
+      for (std::size_t k = 0; k < program_outputs; ++k)
+        rows[k] = to[k] ? evaluator.out_register(output_of[k]) : nullptr;
       evaluator.row(m, shifted.data(), steps.data(), shifted_tables.data(), rows.data());
       for (std::size_t k = 0; k < program_outputs; ++k)
         if (to[k]) {
           const Index step = nest.axes.back().steps[s + k];
-          scatter(to[k]->item_bytes, m, rows[k], to[k]->data + at[s + k] + static_cast<Index>(begin) * step, step);
+          scatter(to[k]->item_bytes, m, rows[k], to[k]->data + at[s + k] + static_cast<Index>(begin) * step,
+                  step);
         }
     }
   });
@@ -988,10 +1060,13 @@ MORSEL_INLINE void Task::store_outputs() {
     const Store& store = stage.stores[i];
     const std::size_t k = static_cast<std::size_t>(store.output);
     const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
-    const bool to_memory = result.output < 0 ? !result.spilled
-                                             : std::holds_alternative<MemoryTarget>(run_.targets[static_cast<std::size_t>(result.output)]);
+    const bool to_memory =
+        result.output < 0
+            ? !result.spilled
+            : std::holds_alternative<MemoryTarget>(run_.targets[static_cast<std::size_t>(result.output)]);
     BufferView place = to_memory ? run_.result_view(store.result).part(Region::of(stage.shape), box_)
-                                 : BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes());
+                                 : BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(),
+                                                       result.dtype.item_bytes());
     if (!first[k]) {
       first[k] = &store;
       outputs[k] = place;
@@ -1002,14 +1077,18 @@ MORSEL_INLINE void Task::store_outputs() {
     const Store& store = stage.stores[i];
     const std::size_t k = static_cast<std::size_t>(store.output);
     const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
-    const Target* target = result.output < 0 ? nullptr : &run_.targets[static_cast<std::size_t>(result.output)];
+    const Target* target =
+        result.output < 0 ? nullptr : &run_.targets[static_cast<std::size_t>(result.output)];
     if (target ? std::holds_alternative<MemoryTarget>(*target) : !result.spilled) {
-      if (first[k] != &store) copy_elements(outputs[k], run_.result_view(store.result).part(Region::of(stage.shape), box_));
+      if (first[k] != &store)
+        copy_elements(outputs[k], run_.result_view(store.result).part(Region::of(stage.shape), box_));
     } else {
-      const BufferView place = BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes());
+      const BufferView place =
+          BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes());
       if (first[k] != &store) copy_elements(outputs[k], place);
       if (!target) continue;
-      if (const auto* visitor = std::get_if<VisitTarget>(target); visitor && visitor->ordered) holds_visit_ = true;
+      if (const auto* visitor = std::get_if<VisitTarget>(target); visitor && visitor->ordered)
+        holds_visit_ = true;
     }
   }
   if (!holds_visit_) deliver();
@@ -1022,12 +1101,14 @@ MORSEL_INLINE void Task::deliver() {
     const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
     if (result.output < 0) {
       if (result.spilled)
-        result.spill->write(box_, BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes()));
+        result.spill->write(box_, BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(),
+                                                      result.dtype.item_bytes()));
       continue;
     }
     const Target& target = run_.targets[static_cast<std::size_t>(result.output)];
     if (std::holds_alternative<MemoryTarget>(target)) continue;
-    const BufferView place = BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes());
+    const BufferView place =
+        BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(), result.dtype.item_bytes());
     if (const auto* visitor = std::get_if<VisitTarget>(&target)) {
       visitor->visit(box_, place);
     } else {
@@ -1086,7 +1167,8 @@ MORSEL_INLINE void Task::reduce_step() {
       }
       reduce_box(g, part, leaf, state.set(state.current));
       bool ends = true;
-      for (const int axis : group.axes) ends &= part.hi[static_cast<std::size_t>(axis)] == leaf.hi[static_cast<std::size_t>(axis)];
+      for (const int axis : group.axes)
+        ends &= part.hi[static_cast<std::size_t>(axis)] == leaf.hi[static_cast<std::size_t>(axis)];
       if (!ends) return;
       state.in_leaf = false;
       if (group.per_chunk) {
@@ -1140,7 +1222,8 @@ MORSEL_INLINE std::ptrdiff_t Task::finish() {
       for (const int axis : run_.stage.groups[g].axes)
         elements *= unit_.hi[static_cast<std::size_t>(axis)] - unit_.lo[static_cast<std::size_t>(axis)];
       for (const auto& entry : state.stack) {
-        change += run_.put(g, state.strip, state.strip_number, entry.level, entry.index, state.set(entry.set), state.kept, elements);
+        change += run_.put(g, state.strip, state.strip_number, entry.level, entry.index, state.set(entry.set),
+                           state.kept, elements);
         elements = 0;
       }
     }
@@ -1179,7 +1262,8 @@ MORSEL_INLINE void Task::reduce_box(std::size_t g, const Region& box, const Regi
   std::vector<Index> start(s + 2, 0);
   for (std::size_t a = 0; a < rank; ++a) {
     Nest::Axis axis{shape[a], is_reduced(group, a), {}, {}};
-    for (const Access& stream : streams) axis.steps.push_back(stream.strides[a]), axis.tables.push_back(stream.tables[a]);
+    for (const Access& stream : streams)
+      axis.steps.push_back(stream.strides[a]), axis.tables.push_back(stream.tables[a]);
     axis.steps.push_back(state.kept_steps[a]);
     axis.steps.push_back(needs_index ? state.index_steps[a] : 0);
     axis.tables.resize(s + 2, nullptr);
@@ -1204,14 +1288,17 @@ MORSEL_INLINE void Task::reduce_box(std::size_t g, const Region& box, const Regi
   }
   std::byte* room = memory_ + run_.task.leaf_workspace_offset;
   for (const ReducerPtr& reducer : run_.reducers[g])
-    room += aligned(group.trailing ? LeafRuns::workspace_bytes(*reducer) : LeafRows::workspace_bytes(*reducer, LeafRows::max_columns));
+    room += aligned(group.trailing ? LeafRuns::workspace_bytes(*reducer)
+                                   : LeafRows::workspace_bytes(*reducer, LeafRows::max_columns));
   // One room per fold for gathered or computed values.
-  const std::size_t room_bytes = aligned((group.trailing ? 2 * run_block : row_block * LeafRows::max_columns) * 16);
+  const std::size_t room_bytes =
+      aligned((group.trailing ? 2 * run_block : row_block * LeafRows::max_columns) * 16);
 
   const std::size_t program_outputs = expression.program.outputs().size();
   std::unique_ptr<Evaluator> evaluator;
   bool any_program = false;
-  for (const Fold& fold : group.folds) any_program |= expression.outputs[static_cast<std::size_t>(fold.output)].program_output >= 0;
+  for (const morsel::Fold& fold : group.folds)
+    any_program |= expression.outputs[static_cast<std::size_t>(fold.output)].program_output >= 0;
   if (any_program) evaluator = std::make_unique<Evaluator>(expression, memory_ + run_.workspace_offset[0]);
   std::vector<const std::byte*> bases(s);
   std::vector<Index> steps(s, 0);
@@ -1230,8 +1317,8 @@ MORSEL_INLINE void Task::reduce_box(std::size_t g, const Region& box, const Regi
 
   // Values of n elements of a row that begins at `at`, for every fold: straight from memory or into its room.
   std::vector<const std::byte*> values(group.folds.size());
-  const auto bring = [&](const std::vector<Index>& at, const Nest::Axis* inner, std::size_t begin, std::size_t n,
-                         std::size_t room_offset, bool copies) {
+  const auto bring = [&](const std::vector<Index>& at, const Nest::Axis* inner, std::size_t begin,
+                         std::size_t n, std::size_t room_offset, bool copies) {
     if (any_program) {
       for (std::size_t i = 0; i < s; ++i) {
         steps[i] = inner ? inner->steps[i] : 0;
@@ -1262,7 +1349,9 @@ MORSEL_INLINE void Task::reduce_box(std::size_t g, const Region& box, const Regi
         }
       }
       values[f] = room + room_of[f] * room_bytes + room_offset * streams[i].item;
-      if (room_of[f] == f) gather(streams[i].item, n, from, step, table ? table + begin : nullptr, const_cast<std::byte*>(values[f]));
+      if (room_of[f] == f)
+        gather(streams[i].item, n, from, step, table ? table + begin : nullptr,
+               const_cast<std::byte*>(values[f]));
     }
   };
 
@@ -1281,7 +1370,8 @@ MORSEL_INLINE void Task::reduce_box(std::size_t g, const Region& box, const Regi
     const std::size_t n = inner ? static_cast<std::size_t>(inner->extent) : 1;
     bool contiguous = direct;
     for (std::size_t f = 0; f < group.folds.size() && contiguous; ++f) {
-      const std::size_t i = static_cast<std::size_t>(expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
+      const std::size_t i = static_cast<std::size_t>(
+          expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
       contiguous = !inner || (!inner->tables[i] && inner->steps[i] == static_cast<Index>(streams[i].item));
     }
     const std::size_t piece_limit = !contiguous ? run_block : group.folds.size() == 1 ? n : 2048;
@@ -1289,7 +1379,8 @@ MORSEL_INLINE void Task::reduce_box(std::size_t g, const Region& box, const Regi
     for_each_offset(kept_axes, start, [&](const std::vector<Index>& kept_at) {
       if (begins)
         for (std::size_t f = 0; f < state.runs.size(); ++f)
-          state.runs[f].begin(fold_states[f] + static_cast<std::size_t>(kept_at[s]) * run_.reducers[g][f]->state_bytes());
+          state.runs[f].begin(fold_states[f] +
+                              static_cast<std::size_t>(kept_at[s]) * run_.reducers[g][f]->state_bytes());
       Index in_run = 0;
       for_each_offset(reduced_axes, kept_at, [&](const std::vector<Index>& at) {
         std::size_t begin = 0;
@@ -1323,7 +1414,8 @@ MORSEL_INLINE void Task::reduce_box(std::size_t g, const Region& box, const Regi
   const std::size_t columns = inner ? static_cast<std::size_t>(inner->extent) : 1;
   bool contiguous = direct;
   for (std::size_t f = 0; f < group.folds.size() && contiguous; ++f) {
-    const std::size_t i = static_cast<std::size_t>(expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
+    const std::size_t i =
+        static_cast<std::size_t>(expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
     contiguous = !inner || (!inner->tables[i] && inner->steps[i] == static_cast<Index>(streams[i].item));
   }
   const Nest::Axis* row_axis = reduced_axes.empty() ? nullptr : reduced_axes.back();
@@ -1336,38 +1428,46 @@ MORSEL_INLINE void Task::reduce_box(std::size_t g, const Region& box, const Regi
       const Index first_state = kept_at[s] + (inner ? inner->steps[s] * static_cast<Index>(begin) : 0);
       if (begins)
         for (std::size_t f = 0; f < state.rows.size(); ++f)
-          state.rows[f].begin(fold_states[f] + static_cast<std::size_t>(first_state) * run_.reducers[g][f]->state_bytes(), width);
+          state.rows[f].begin(
+              fold_states[f] + static_cast<std::size_t>(first_state) * run_.reducers[g][f]->state_bytes(),
+              width);
       if (contiguous && row_axis && !row_tables) {
         // Rows straight from memory, the last reduced axis at once.
         std::vector<const Nest::Axis*> outer(reduced_axes.begin(), reduced_axes.end() - 1);
         for_each_offset(outer, kept_at, [&](const std::vector<Index>& at) {
           for (std::size_t f = 0; f < state.rows.size(); ++f) {
-            const std::size_t i = static_cast<std::size_t>(expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
-            state.rows[f].absorb(streams[i].base + at[i] + static_cast<Index>(begin * streams[i].item), row_axis->steps[i],
-                                 static_cast<std::size_t>(row_axis->extent), at[s + 1], row_axis->steps[s + 1]);
+            const std::size_t i = static_cast<std::size_t>(
+                expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
+            state.rows[f].absorb(streams[i].base + at[i] + static_cast<Index>(begin * streams[i].item),
+                                 row_axis->steps[i], static_cast<std::size_t>(row_axis->extent), at[s + 1],
+                                 row_axis->steps[s + 1]);
           }
         });
       } else {
         // Rows are brought into the room first, as many as it holds of one last reduced axis.
-        std::vector<const Nest::Axis*> outer(reduced_axes.begin(), reduced_axes.empty() ? reduced_axes.end() : reduced_axes.end() - 1);
+        std::vector<const Nest::Axis*> outer(
+            reduced_axes.begin(), reduced_axes.empty() ? reduced_axes.end() : reduced_axes.end() - 1);
         const std::size_t total = row_axis ? static_cast<std::size_t>(row_axis->extent) : 1;
-        const std::size_t block = std::max<std::size_t>(1, std::min<std::size_t>(row_block, 4096 / LeafRows::max_columns * (LeafRows::max_columns / width)));
+        const std::size_t block = std::max<std::size_t>(
+            1,
+            std::min<std::size_t>(row_block, 4096 / LeafRows::max_columns * (LeafRows::max_columns / width)));
         for_each_offset(outer, kept_at, [&](const std::vector<Index>& at) {
           std::vector<Index> row_at(at);
           for (std::size_t r = 0; r < total; r += block) {
             const std::size_t count = std::min(block, total - r);
             for (std::size_t k = 0; k < count; ++k) {
               for (std::size_t i = 0; i < row_at.size(); ++i)
-                row_at[i] = at[i] + (!row_axis ? 0
+                row_at[i] = at[i] + (!row_axis             ? 0
                                      : row_axis->tables[i] ? row_axis->tables[i][r + k]
                                                            : row_axis->steps[i] * static_cast<Index>(r + k));
               bring(row_at, inner, begin, width, k * width, true);
             }
             for (std::size_t f = 0; f < state.rows.size(); ++f) {
               const std::size_t item = item_bytes_of(run_.reducers[g][f]->input());
-              state.rows[f].absorb(room + room_of[f] * room_bytes, static_cast<std::ptrdiff_t>(width * item), count,
-                                   at[s + 1] + (row_axis ? row_axis->steps[s + 1] * static_cast<Index>(r) : 0),
-                                   row_axis ? row_axis->steps[s + 1] : 0);
+              state.rows[f].absorb(
+                  room + room_of[f] * room_bytes, static_cast<std::ptrdiff_t>(width * item), count,
+                  at[s + 1] + (row_axis ? row_axis->steps[s + 1] * static_cast<Index>(r) : 0),
+                  row_axis ? row_axis->steps[s + 1] : 0);
             }
           }
         });

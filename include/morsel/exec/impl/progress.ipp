@@ -14,14 +14,17 @@ MORSEL_INLINE ProgressCallback progress_bar(bool always) {
   if (!terminal && !always) return [](const Progress&) {};
   return [terminal](const Progress& p) {
     constexpr int width = 24;
-    const double part = p.finished ? 1.0 : p.total > 0 ? static_cast<double>(p.done) / static_cast<double>(p.total) : 0.0;
+    const double part = p.finished    ? 1.0
+                        : p.total > 0 ? static_cast<double>(p.done) / static_cast<double>(p.total)
+                                      : 0.0;
     const int full = static_cast<int>(part * width);
     char bar[width + 1];
     for (int i = 0; i < width; ++i) bar[i] = i < full ? '#' : '.';
     bar[width] = 0;
     const double rate = p.seconds > 0 ? static_cast<double>(p.bytes_done) / p.seconds : 0;
-    std::string line = p.what + " [" + bar + "] " + std::to_string(static_cast<int>(part * 100)) + "%  " + format_bytes(p.bytes_done) +
-                       "  " + format_bytes(static_cast<std::size_t>(rate)) + "/s";
+    std::string line = p.what + " [" + bar + "] " + std::to_string(static_cast<int>(part * 100)) + "%  " +
+                       format_bytes(p.bytes_done) + "  " + format_bytes(static_cast<std::size_t>(rate)) +
+                       "/s";
     if (p.passes > 1) line += "  pass " + std::to_string(p.pass + 1) + "/" + std::to_string(p.passes);
     char time[64];
     if (p.finished)

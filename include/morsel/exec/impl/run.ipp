@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sys/mman.h>
 #include <cfenv>
 #include <cstdio>
 #include <deque>
@@ -10,17 +11,17 @@
 #include <morsel/exec/run.hpp>
 #include <morsel/exec/sweep_job.hpp>
 #include <morsel/exec/trace.hpp>
-#include <sys/mman.h>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
 
 MORSEL_INLINE std::byte* take_memory(std::size_t bytes) {
   if (bytes == 0) bytes = 64;
-  if (bytes < 128 * KiB) return static_cast<std::byte*>(::operator new(bytes, std::align_val_t{64}));
+  if (bytes < 128 * KiB) return static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
   void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED)
-    fail(Errc::io_error, "running a plan: the system gives no memory; expected " + format_bytes(bytes) + " within the budget");
+    fail(Errc::io_error, "running a plan: the system gives no memory; expected " + format_bytes(bytes) +
+                             " within the budget");
   if (bytes >= 4 * MiB) ::madvise(p, bytes, MADV_HUGEPAGE);
   return static_cast<std::byte*>(p);
 }
@@ -29,7 +30,7 @@ MORSEL_INLINE void give_memory(std::byte* p, std::size_t bytes) {
   if (!p) return;
   if (bytes == 0) bytes = 64;
   if (bytes < 128 * KiB)
-    ::operator delete(p, std::align_val_t{64});
+    ::operator delete (p, std::align_val_t{64});
   else
     ::munmap(p, bytes);
 }
@@ -54,7 +55,8 @@ MORSEL_INLINE SweepJob*& current_job() {
   return job;
 }
 
-// ---- RunState -------------------------------------------------------------------------------------------------
+// ---- RunState
+// -------------------------------------------------------------------------------------------------
 
 MORSEL_INLINE void RunState::report(bool finished, const std::string& what, int pass) {
   if (!options.progress) return;
@@ -77,12 +79,14 @@ MORSEL_INLINE void RunState::report(bool finished, const std::string& what, int 
   progress.booked_bytes = booked.load();
   progress.seconds = std::chrono::duration<double>(now - begin).count();
   if (progress.done > 0 && progress.total > 0)
-    progress.seconds_left = progress.seconds * static_cast<double>(progress.total - progress.done) / static_cast<double>(progress.done);
+    progress.seconds_left = progress.seconds * static_cast<double>(progress.total - progress.done) /
+                            static_cast<double>(progress.done);
   progress.finished = finished;
   options.progress(progress);
 }
 
-// ---- SweepJob -------------------------------------------------------------------------------------------------
+// ---- SweepJob
+// -------------------------------------------------------------------------------------------------
 
 MORSEL_INLINE SweepJob::SweepJob(RunState& run, const Sweep& sweep, const std::vector<StageRun*>& stages)
     : run_(run), sweep_(sweep), stages_(stages), random_(static_cast<unsigned>(run.options.shuffle_seed)) {
@@ -95,7 +99,8 @@ MORSEL_INLINE SweepJob::SweepJob(RunState& run, const Sweep& sweep, const std::v
     bool ordered = false;
     for (const Store& store : stage->stage.stores) {
       const int output = run.plan.results[static_cast<std::size_t>(store.result)].output;
-      const auto* visitor = output < 0 ? nullptr : std::get_if<VisitTarget>(&run.targets[static_cast<std::size_t>(output)]);
+      const auto* visitor =
+          output < 0 ? nullptr : std::get_if<VisitTarget>(&run.targets[static_cast<std::size_t>(output)]);
       ordered |= visitor && visitor->ordered;
     }
     ordered_.push_back(ordered);
@@ -151,8 +156,10 @@ MORSEL_INLINE std::unique_ptr<Task> SweepJob::book() {
     const std::size_t more = free_.empty() ? sweep_.task_bytes : 0;
     if (run_.booked + bytes + more > run_.budget) {
       if (in_flight_ == 0)
-        fail(Errc::internal_error, "running '" + stage.stage.name + "': the planned peak was too low; expected " + std::to_string(bytes + more) +
-                                       " bytes free, got " + std::to_string(run_.budget - run_.booked));
+        fail(Errc::internal_error, "running '" + stage.stage.name +
+                                       "': the planned peak was too low; expected " +
+                                       std::to_string(bytes + more) + " bytes free, got " +
+                                       std::to_string(run_.budget - run_.booked));
       return nullptr;
     }
     if (free_.empty()) {
@@ -167,7 +174,8 @@ MORSEL_INLINE std::unique_ptr<Task> SweepJob::book() {
   if (!sweep_.needs.empty())
     for (std::size_t k = sweep_.need_begin[place]; k < sweep_.need_begin[place + 1]; ++k) {
       const SharedChunk& chunk = sweep_.chunks[static_cast<std::size_t>(sweep_.needs[k])];
-      if (chunk.first == next_) window_.entries[static_cast<std::size_t>(sweep_.needs[k])].memory = take_memory(chunk.bytes);
+      if (chunk.first == next_)
+        window_.entries[static_cast<std::size_t>(sweep_.needs[k])].memory = take_memory(chunk.bytes);
     }
   ++in_flight_;
   auto task = std::make_unique<Task>(stage, memory);
@@ -181,7 +189,8 @@ MORSEL_INLINE std::unique_ptr<Task> SweepJob::book() {
 /// The unit at `place` is done with its shared chunks. **Requires**: the lock.
 MORSEL_INLINE void SweepJob::release_chunks(Index place) {
   if (sweep_.needs.empty()) return;
-  for (std::size_t k = sweep_.need_begin[static_cast<std::size_t>(place)]; k < sweep_.need_begin[static_cast<std::size_t>(place) + 1]; ++k) {
+  for (std::size_t k = sweep_.need_begin[static_cast<std::size_t>(place)];
+       k < sweep_.need_begin[static_cast<std::size_t>(place) + 1]; ++k) {
     const std::size_t number = static_cast<std::size_t>(sweep_.needs[k]);
     SharedWindow::Entry& entry = window_.entries[number];
     if (--entry.uses > 0) continue;
@@ -239,7 +248,8 @@ MORSEL_INLINE void SweepJob::take_part() {
 }
 
 MORSEL_INLINE void SweepJob::note_failure(Index unit_number, std::exception_ptr error) {
-  // Every unit before a failing one is booked already, so the first error in plan order is found whatever the timing.
+  // Every unit before a failing one is booked already, so the first error in plan order is found whatever the
+  // timing.
   if (!failure_ || unit_number < failed_unit_) {
     failure_ = error;
     failed_unit_ = unit_number;
@@ -253,10 +263,12 @@ MORSEL_INLINE void SweepJob::process(std::unique_ptr<Task> task, int thread) {
     for (;;) {
       {
         const std::lock_guard lock(mutex_);
-        if ((failure_ && place > failed_unit_) || run_.options.stop.stop_requested()) return release(std::move(task), 0);
+        if ((failure_ && place > failed_unit_) || run_.options.stop.stop_requested())
+          return release(std::move(task), 0);
       }
       const auto begin = run_.trace.now();
-      const Task::Fetch fetched = task->fetch(lanes_on_ ? FetchMode::cached_only : FetchMode::wait, run_.options.stop);
+      const Task::Fetch fetched =
+          task->fetch(lanes_on_ ? FetchMode::cached_only : FetchMode::wait, run_.options.stop);
       if (task->read_shared || fetched != Task::Fetch::done) {
         const std::lock_guard lock(mutex_);
         if (task->read_shared) {
@@ -274,7 +286,8 @@ MORSEL_INLINE void SweepJob::process(std::unique_ptr<Task> task, int thread) {
           waiting_.push_back(std::move(task));
           if (!lanes_posted_) {
             lanes_posted_ = true;
-            ThreadPool::process().post(ThreadPool::Kind::lane, lane_count, std::make_shared<LaneJob>(shared_from_this()));
+            ThreadPool::process().post(ThreadPool::Kind::lane, lane_count,
+                                       std::make_shared<LaneJob>(shared_from_this()));
           }
           changed_.notify_all();
           return;
@@ -323,7 +336,9 @@ MORSEL_INLINE void SweepJob::deliver_in_order(std::unique_ptr<Task> task) {
   delivering_ = true;
   const auto skip_others = [&] {
     if (!sweep_.order.empty())
-      while (next_delivery_ < total_ && !ordered_[static_cast<std::size_t>(sweep_.order[static_cast<std::size_t>(next_delivery_)].stage)])
+      while (
+          next_delivery_ < total_ &&
+          !ordered_[static_cast<std::size_t>(sweep_.order[static_cast<std::size_t>(next_delivery_)].stage)])
         ++next_delivery_;
   };
   for (skip_others(); !held_.empty() && held_.begin()->first == next_delivery_; skip_others()) {
@@ -390,7 +405,8 @@ MORSEL_INLINE void SweepJob::read() {
         std::move(parked_.begin(), parked_.end(), std::back_inserter(ready_));
         parked_.clear();
       }
-      (fetched == Task::Fetch::wait_for_chunk && !task->may_go_on() ? parked_ : ready_).push_back(std::move(task));
+      (fetched == Task::Fetch::wait_for_chunk && !task->may_go_on() ? parked_ : ready_)
+          .push_back(std::move(task));
     }
     changed_.notify_all();
   }
@@ -439,7 +455,8 @@ MORSEL_INLINE void SweepJob::finish() {
       run_.booked -= sweep_.chunks[i].bytes;
     }
   if (failure_) std::rethrow_exception(failure_);
-  if (run_.options.stop.stop_requested() && next_ < total_) fail(Errc::cancelled, "running '" + stages_[0]->stage.name + "': cancelled");
+  if (run_.options.stop.stop_requested() && next_ < total_)
+    fail(Errc::cancelled, "running '" + stages_[0]->stage.name + "': cancelled");
 }
 
 /// Sources must be what they were when the graph was made.
@@ -447,8 +464,8 @@ MORSEL_INLINE void check_versions(const Plan& plan, const char* when) {
   for (const PlannedSource& source : plan.sources) {
     const std::string now = source.source.version();
     if (now != source.version)
-      fail(Errc::source_changed, std::string("reading ") + source.source.identity() + ": changed " + when + "; expected version " +
-                                     source.version + ", got " + now);
+      fail(Errc::source_changed, std::string("reading ") + source.source.identity() + ": changed " + when +
+                                     "; expected version " + source.version + ", got " + now);
   }
 }
 

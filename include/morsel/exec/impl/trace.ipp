@@ -7,7 +7,8 @@
 
 namespace morsel::inline MORSEL_ABI {
 
-MORSEL_INLINE void TraceLog::add(const char* what, const std::string& name, int thread, Index unit, Time begin, Time end) {
+MORSEL_INLINE void TraceLog::add(const char* what, const std::string& name, int thread, Index unit,
+                                 Time begin, Time end) {
   if (!on_) return;
   const auto microseconds = [&](auto d) { return std::chrono::duration<double, std::micro>(d).count(); };
   const std::lock_guard lock(mutex_);
@@ -25,8 +26,14 @@ MORSEL_INLINE void TraceLog::write(const std::string& path) const {
   std::fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", file);
   bool first = true;
   for (const Event& e : events_) {
-    nlohmann::json event{{"name", e.name + " " + e.what}, {"cat", e.what}, {"ph", "X"}, {"pid", 1}, {"tid", e.thread < 0 ? 1000 : e.thread},
-                         {"ts", e.begin}, {"dur", e.duration}, {"args", {{"unit", e.unit}}}};
+    nlohmann::json event{{"name", e.name + " " + e.what},
+                         {"cat", e.what},
+                         {"ph", "X"},
+                         {"pid", 1},
+                         {"tid", e.thread < 0 ? 1000 : e.thread},
+                         {"ts", e.begin},
+                         {"dur", e.duration},
+                         {"args", {{"unit", e.unit}}}};
     std::fprintf(file, "%s\n%s", first ? "" : ",", event.dump().c_str());
     first = false;
   }

@@ -56,7 +56,8 @@ MORSEL_INLINE std::string cgroup_folder(const std::string& controller) {
 /// Walks from the process's cgroup to the root and gives the smallest headroom (limit less usage).
 MORSEL_INLINE std::size_t cgroup_headroom() {
   std::size_t headroom = ~std::size_t{0};
-  const auto walk = [&](const std::string& mount, std::string folder, const char* limit, const char* usage, const char* stat) {
+  const auto walk = [&](const std::string& mount, std::string folder, const char* limit, const char* usage,
+                        const char* stat) {
     for (;;) {
       const std::string base = mount + folder;
       const std::string text = read_line(base + "/" + limit);
@@ -68,7 +69,8 @@ MORSEL_INLINE std::size_t cgroup_headroom() {
           char line[256];
           while (std::fgets(line, sizeof line, file)) {
             unsigned long long value = 0;
-            if (std::sscanf(line, "inactive_file %llu", &value) == 1 || std::sscanf(line, "total_inactive_file %llu", &value) == 1) {
+            if (std::sscanf(line, "inactive_file %llu", &value) == 1 ||
+                std::sscanf(line, "total_inactive_file %llu", &value) == 1) {
               used = used > value ? used - value : 0;
               break;
             }
@@ -82,7 +84,8 @@ MORSEL_INLINE std::size_t cgroup_headroom() {
     }
   };
   walk("/sys/fs/cgroup", cgroup_folder(""), "memory.max", "memory.current", "memory.stat");
-  walk("/sys/fs/cgroup/memory", cgroup_folder("memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat");
+  walk("/sys/fs/cgroup/memory", cgroup_folder("memory"), "memory.limit_in_bytes", "memory.usage_in_bytes",
+       "memory.stat");
   return headroom;
 }
 
@@ -96,7 +99,8 @@ MORSEL_INLINE double cgroup_cpus() {
         const std::string text = read_line(base + "/cpu.max");
         if (!text.empty() && text.rfind("max", 0) != 0) std::sscanf(text.c_str(), "%lf %lf", &quota, &period);
       } else {
-        const std::string q = read_line(base + "/cpu.cfs_quota_us"), p = read_line(base + "/cpu.cfs_period_us");
+        const std::string q = read_line(base + "/cpu.cfs_quota_us"),
+                          p = read_line(base + "/cpu.cfs_period_us");
         if (!q.empty()) quota = std::atof(q.c_str());
         if (!p.empty()) period = std::atof(p.c_str());
       }
@@ -115,19 +119,22 @@ MORSEL_INLINE double cgroup_cpus() {
 MORSEL_INLINE int available_threads() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                          : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   const double quota = detail::cgroup_cpus();
   if (quota < cores) cores = std::max(1, static_cast<int>(quota + 0.999));
   return std::max(1, cores);
 }
 
 MORSEL_INLINE std::size_t available_memory_bytes() {
-  std::size_t available = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  std::size_t available =
+      static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   if (std::FILE* file = std::fopen("/proc/meminfo", "r")) {
     char line[256];
     unsigned long long kib = 0;
     while (std::fgets(line, sizeof line, file))
-      if (std::sscanf(line, "MemAvailable: %llu kB", &kib) == 1) available = std::min<std::size_t>(available, kib * 1024);
+      if (std::sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+        available = std::min<std::size_t>(available, kib * 1024);
     std::fclose(file);
   }
   return std::min(available, detail::cgroup_headroom());
@@ -144,11 +151,13 @@ MORSEL_INLINE Workspace::Workspace(const WorkspaceOptions& options) : state_(std
     char* end = nullptr;
     const long n = std::strtol(threads, &end, 10);
     if (*end != 0 || n < 1 || n > 4096)
-      fail(Errc::invalid_argument, "reading MORSEL_THREADS: not a thread count; expected 1 to 4096, got '" + std::string(threads) + "'");
+      fail(Errc::invalid_argument, "reading MORSEL_THREADS: not a thread count; expected 1 to 4096, got '" +
+                                       std::string(threads) + "'");
     state_->threads = static_cast<int>(n);
   }
   if (options.threads < 0)
-    fail(Errc::invalid_argument, "making a workspace: negative thread count; expected >= 0, got " + std::to_string(options.threads));
+    fail(Errc::invalid_argument,
+         "making a workspace: negative thread count; expected >= 0, got " + std::to_string(options.threads));
   if (state_->threads == 0) state_->threads = available_threads();
 }
 
@@ -168,12 +177,13 @@ MORSEL_INLINE std::size_t Workspace::peak_granted_bytes() const {
   return state_->peak;
 }
 
-MORSEL_INLINE Grant::Grant(std::shared_ptr<Workspace::State> state, std::size_t least, std::size_t wish, std::stop_token stop)
+MORSEL_INLINE Grant::Grant(std::shared_ptr<Workspace::State> state, std::size_t least, std::size_t wish,
+                           std::stop_token stop)
     : state_(std::move(state)) {
   std::unique_lock lock(state_->mutex);
   if (least > state_->limit)
-    fail(Errc::budget_too_small, "asking for memory: the workspace is too small; expected at least " + std::to_string(least) +
-                                     " bytes, got " + std::to_string(state_->limit));
+    fail(Errc::budget_too_small, "asking for memory: the workspace is too small; expected at least " +
+                                     std::to_string(least) + " bytes, got " + std::to_string(state_->limit));
   const std::uint64_t ticket = state_->next_ticket++;
   std::stop_callback wake(stop, [this] { state_->changed.notify_all(); });
   while (state_->serving != ticket || state_->limit - state_->granted < least) {
@@ -201,13 +211,15 @@ MORSEL_INLINE Grant::~Grant() {
   state_->changed.notify_all();
 }
 
-// ---- pool -----------------------------------------------------------------------------------------------------
+// ---- pool
+// -----------------------------------------------------------------------------------------------------
 
 MORSEL_INLINE ThreadPool& ThreadPool::process() {
   // Never destroyed: workers may outlive static objects of the program.
   static ThreadPool* pool = [] {
     auto* p = new ThreadPool;
-    pthread_atfork([] { ThreadPool::process().before_fork(); }, [] { ThreadPool::process().after_fork(false); },
+    pthread_atfork([] { ThreadPool::process().before_fork(); },
+                   [] { ThreadPool::process().after_fork(false); },
                    [] { ThreadPool::process().after_fork(true); });
     return p;
   }();
@@ -217,7 +229,8 @@ MORSEL_INLINE ThreadPool& ThreadPool::process() {
 MORSEL_INLINE void ThreadPool::before_fork() { mutex_->lock(); }
 MORSEL_INLINE void ThreadPool::after_fork(bool child) {
   if (!child) return mutex_->unlock();
-  // The child has no workers; it starts with a fresh pool. The old objects are left alone: their state is the parent's.
+  // The child has no workers; it starts with a fresh pool. The old objects are left alone: their state is the
+  // parent's.
   mutex_ = new std::mutex;
   changed_ = new std::condition_variable;
   jobs_ = new std::deque<std::pair<Kind, std::shared_ptr<Job>>>;
@@ -242,7 +255,8 @@ MORSEL_INLINE bool ThreadPool::start(Kind kind) {
   };
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, kind == Kind::worker ? std::size_t{1} << 20 : std::size_t{256} << 10);
+  pthread_attr_setstacksize(&attributes,
+                            kind == Kind::worker ? std::size_t{1} << 20 : std::size_t{256} << 10);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   auto* entry = new Entry{this, kind};
   pthread_t thread;
@@ -270,7 +284,8 @@ MORSEL_INLINE void ThreadPool::work(Kind kind) {
   const int k = static_cast<int>(kind);
   std::unique_lock lock(*mutex_);
   for (;;) {
-    const auto job = std::find_if(jobs_->begin(), jobs_->end(), [&](const auto& j) { return j.first == kind; });
+    const auto job =
+        std::find_if(jobs_->begin(), jobs_->end(), [&](const auto& j) { return j.first == kind; });
     if (job == jobs_->end()) {
       changed_->wait(lock);
       continue;

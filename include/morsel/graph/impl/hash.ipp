@@ -52,11 +52,13 @@ MORSEL_INLINE Hash hash_of(const Node& node) {
     h.add(reduce->reducer->name());
     h.add(reduce->reducer->state_name());
     // A user's combiner and a data-dependent one are equal only to themselves.
-    if (reduce->reducer->order() == MergeOrder::sequential) h.add(reinterpret_cast<std::uintptr_t>(reduce->reducer.get()));
+    if (reduce->reducer->order() == MergeOrder::sequential)
+      h.add(reinterpret_cast<std::uintptr_t>(reduce->reducer.get()));
     h.add(reduce->input);
     for (const int axis : reduce->axes) h.add(static_cast<std::uint64_t>(axis));
     h.add(static_cast<std::uint64_t>(reduce->keepdims) | static_cast<std::uint64_t>(reduce->per_chunk) << 1 |
-          static_cast<std::uint64_t>(reduce->raw_states) << 2 | static_cast<std::uint64_t>(reduce->trailing) << 3 |
+          static_cast<std::uint64_t>(reduce->raw_states) << 2 |
+          static_cast<std::uint64_t>(reduce->trailing) << 3 |
           static_cast<std::uint64_t>(reduce->run_begin) << 4);
     h.add(reduce->leaves);
     for (const Edge& e : reduce->parameters) h.add(e);

@@ -28,7 +28,8 @@ class Rewriter {
       bool changed = false;
       for (Edge& e : inputs) {
         Edge mended = edge(e, rewrite);
-        changed |= mended.node != e.node || mended.view.maps.size() != e.view.maps.size() || !same_view(mended.view, e.view);
+        changed |= mended.node != e.node || mended.view.maps.size() != e.view.maps.size() ||
+                   !same_view(mended.view, e.view);
         e = std::move(mended);
       }
       return changed;
@@ -57,8 +58,9 @@ class Rewriter {
   static bool same_view(const View& a, const View& b) {
     if (a.shape != b.shape || a.maps.size() != b.maps.size()) return false;
     for (std::size_t i = 0; i < a.maps.size(); ++i)
-      if (a.maps[i].kind != b.maps[i].kind || a.maps[i].axis != b.maps[i].axis || a.maps[i].offset != b.maps[i].offset ||
-          a.maps[i].stride != b.maps[i].stride || a.maps[i].indices != b.maps[i].indices)
+      if (a.maps[i].kind != b.maps[i].kind || a.maps[i].axis != b.maps[i].axis ||
+          a.maps[i].offset != b.maps[i].offset || a.maps[i].stride != b.maps[i].stride ||
+          a.maps[i].indices != b.maps[i].indices)
         return false;
     return true;
   }
@@ -77,7 +79,8 @@ MORSEL_INLINE Graph fold_rechunk(Graph graph) {
   return graph;
 }
 
-/// Elements of the view per element of the node beneath that it can show at most once each: false if it repeats.
+/// Elements of the view per element of the node beneath that it can show at most once each: false if it
+/// repeats.
 MORSEL_INLINE bool repeats_elements(const View& view) {
   for (std::size_t axis = 0; axis < view.rank(); ++axis) {
     if (view.shape[axis] <= 1) continue;
@@ -125,7 +128,10 @@ MORSEL_INLINE Edge push_through_reduce(const Edge& e, const ReduceNode& r) {
     if (map.kind == AxisMap::Kind::constant)
       map.offset = 0;
     else
-      map = AxisMap::affine(map.axis, map.stride < 0 ? count - 1 : 0, map.stride < 0 ? -1 : map.stride == 0 ? 0 : 1);
+      map = AxisMap::affine(map.axis, map.stride < 0 ? count - 1 : 0,
+                            map.stride < 0    ? -1
+                            : map.stride == 0 ? 0
+                                              : 1);
   }
   if (!restricts) return e;
   Node node = *e.node;
@@ -205,7 +211,8 @@ MORSEL_INLINE Graph share_nodes(Graph graph) {
   for (Edge& output : graph.outputs)
     output = rewriter.edge(output, [&](Edge e) {
       const auto [it, fresh] = first.emplace(e.node->hash, e.node);
-      if (!fresh && it->second->dtype == e.node->dtype && it->second->shape() == e.node->shape()) e.node = it->second;
+      if (!fresh && it->second->dtype == e.node->dtype && it->second->shape() == e.node->shape())
+        e.node = it->second;
       return e;
     });
   graph.share = true;
@@ -243,10 +250,12 @@ MORSEL_INLINE Graph trace(const std::vector<Edge>& outputs) {
 
 MORSEL_INLINE Graph optimise(Graph graph, const std::vector<std::string>& skip) {
   for (const std::string& name : skip)
-    if (std::none_of(default_passes().begin(), default_passes().end(), [&](const Pass& p) { return p.name == name; })) {
+    if (std::none_of(default_passes().begin(), default_passes().end(),
+                     [&](const Pass& p) { return p.name == name; })) {
       std::string known;
       for (const Pass& pass : default_passes()) known += (known.empty() ? "" : ", ") + std::string(pass.name);
-      fail(Errc::invalid_argument, "skipping a pass: no such pass; expected one of " + known + ", got '" + name + "'");
+      fail(Errc::invalid_argument,
+           "skipping a pass: no such pass; expected one of " + known + ", got '" + name + "'");
     }
   for (const Pass& pass : default_passes()) {
     const bool skipped = std::find(skip.begin(), skip.end(), pass.name) != skip.end();
@@ -256,10 +265,10 @@ MORSEL_INLINE Graph optimise(Graph graph, const std::vector<std::string>& skip) 
       graph = pass.run(std::move(graph));
       for (std::size_t i = 0; i < before.size(); ++i)
         if (graph.outputs[i].shape() != before[i].shape() || !(graph.outputs[i].dtype() == before[i].dtype()))
-          fail(Errc::internal_error, std::string("pass ") + pass.name + ": changed a value; expected shape " +
-                                         to_string(before[i].shape()) + " and dtype " + before[i].dtype().name() +
-                                         ", got " + to_string(graph.outputs[i].shape()) + " and " +
-                                         graph.outputs[i].dtype().name());
+          fail(Errc::internal_error,
+               std::string("pass ") + pass.name + ": changed a value; expected shape " +
+                   to_string(before[i].shape()) + " and dtype " + before[i].dtype().name() + ", got " +
+                   to_string(graph.outputs[i].shape()) + " and " + graph.outputs[i].dtype().name());
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     graph.times.push_back({pass.name, took.count(), skipped});

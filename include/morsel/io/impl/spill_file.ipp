@@ -11,8 +11,8 @@
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
 
-/// Calls f(byte offset in the file, first byte in C order of the region, bytes) for each run of a region that lies
-/// together in a C-order array.
+/// Calls f(byte offset in the file, first byte in C order of the region, bytes) for each run of a region that
+/// lies together in a C-order array.
 template <class F>
 void for_each_run(const Shape& shape, std::size_t item, const Region& region, F&& f) {
   const Dims strides = c_strides(shape, static_cast<Index>(item));
@@ -46,12 +46,17 @@ class SpillSource {
   FetchCost cost(const Dims&, const Region& region) const {
     return {static_cast<std::size_t>(region.size()) * spec_.dtype.item_bytes(), 0, true, true};
   }
-  Fetched fetch(const Dims&, const Region& region, std::span<std::byte> room, FetchMode, std::stop_token) const {
+  Fetched fetch(const Dims&, const Region& region, std::span<std::byte> room, FetchMode,
+                std::stop_token) const {
     const Index requests = file_->read(region, room);
-    return {Fetched::State::filled, static_cast<std::size_t>(region.size()) * spec_.dtype.item_bytes(), requests};
+    return {Fetched::State::filled, static_cast<std::size_t>(region.size()) * spec_.dtype.item_bytes(),
+            requests};
   }
-  void decode(const Dims&, const Region&, std::span<const std::byte>, BufferView, std::span<std::byte>) const {}
-  std::string identity() const { return "spill:" + std::to_string(reinterpret_cast<std::uintptr_t>(file_.get())); }
+  void decode(const Dims&, const Region&, std::span<const std::byte>, BufferView,
+              std::span<std::byte>) const {}
+  std::string identity() const {
+    return "spill:" + std::to_string(reinterpret_cast<std::uintptr_t>(file_.get()));
+  }
   std::string version() const { return ""; }
 
  private:
@@ -61,7 +66,8 @@ class SpillSource {
 
 }  // namespace detail
 
-MORSEL_INLINE SpillFile::SpillFile(DType dtype, const Shape& shape) : dtype_(std::move(dtype)), shape_(shape) {}
+MORSEL_INLINE SpillFile::SpillFile(DType dtype, const Shape& shape)
+    : dtype_(std::move(dtype)), shape_(shape) {}
 
 MORSEL_INLINE SpillFile::~SpillFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -95,7 +101,9 @@ MORSEL_INLINE void SpillFile::write(const Region& region, const BufferView& valu
     while (bytes > 0) {
       const ssize_t n = ::pwrite(descriptor_, data + begin, static_cast<std::size_t>(bytes), offset);
       if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) fail_errno(n < 0 ? errno : EIO, "writing " + format_bytes(static_cast<std::size_t>(bytes)) + " to the spill file");
+      if (n <= 0)
+        fail_errno(n < 0 ? errno : EIO,
+                   "writing " + format_bytes(static_cast<std::size_t>(bytes)) + " to the spill file");
       offset += n;
       begin += n;
       bytes -= n;
@@ -111,7 +119,9 @@ MORSEL_INLINE Index SpillFile::read(const Region& region, std::span<std::byte> r
       ++requests;
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) fail_errno(errno, "reading the spill file");
-      if (n == 0) fail(Errc::io_error, "reading the spill file: it ends early; expected " + std::to_string(bytes) + " more bytes");
+      if (n == 0)
+        fail(Errc::io_error,
+             "reading the spill file: it ends early; expected " + std::to_string(bytes) + " more bytes");
       offset += n;
       begin += n;
       bytes -= n;
@@ -120,6 +130,8 @@ MORSEL_INLINE Index SpillFile::read(const Region& region, std::span<std::byte> r
   return requests;
 }
 
-MORSEL_INLINE AnyChunkSource spill_source(std::shared_ptr<const SpillFile> file) { return detail::SpillSource(std::move(file)); }
+MORSEL_INLINE AnyChunkSource spill_source(std::shared_ptr<const SpillFile> file) {
+  return detail::SpillSource(std::move(file));
+}
 
 }  // namespace morsel::inline MORSEL_ABI

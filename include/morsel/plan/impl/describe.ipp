@@ -12,12 +12,17 @@ namespace detail {
 MORSEL_INLINE std::string describe_port(const Port& port, const Plan& plan) {
   const std::string what = port.dtype.name() + " " + to_string(port.shape);
   switch (port.kind) {
-    case Port::Kind::source: return "read " + port.name + "  " + what + (port.source.spec().lends ? "  (in memory)" : "");
-    case Port::Kind::result: return "take " + plan.results[static_cast<std::size_t>(port.result)].name + "  " + what + "  (from pass " +
-                                    std::to_string(1) + ")";
-    case Port::Kind::expression: return "evaluate " + port.name + "  " + what;
-    case Port::Kind::concat: return "join " + std::to_string(port.parts.size()) + " arrays  " + what;
-    case Port::Kind::map_chunks: return "call " + port.name + "  " + what;
+    case Port::Kind::source:
+      return "read " + port.name + "  " + what + (port.source.spec().lends ? "  (in memory)" : "");
+    case Port::Kind::result:
+      return "take " + plan.results[static_cast<std::size_t>(port.result)].name + "  " + what +
+             "  (from pass " + std::to_string(1) + ")";
+    case Port::Kind::expression:
+      return "evaluate " + port.name + "  " + what;
+    case Port::Kind::concat:
+      return "join " + std::to_string(port.parts.size()) + " arrays  " + what;
+    case Port::Kind::map_chunks:
+      return "call " + port.name + "  " + what;
   }
   return what;
 }
@@ -29,13 +34,14 @@ MORSEL_INLINE std::vector<std::string> describe_outputs(const Stage& stage, cons
     lines.push_back("store " + r.name + "  " + r.dtype.name() + " " + to_string(r.shape));
   }
   for (const ReduceGroup& group : stage.groups)
-    for (const Fold& fold : group.folds)
+    for (const morsel::Fold& fold : group.folds)
       for (const Finish& finish : fold.finishes) {
         std::string axes;
         for (const int axis : group.axes) axes += (axes.empty() ? "" : ", ") + std::to_string(axis);
         const Result& r = plan.results[static_cast<std::size_t>(finish.result)];
-        lines.push_back("reduce " + finish.reducer->name() + " over axes (" + axes + ")" + (group.per_chunk ? " per chunk" : "") + "  -> " +
-                        r.dtype.name() + " " + to_string(r.shape));
+        lines.push_back("reduce " + finish.reducer->name() + " over axes (" + axes + ")" +
+                        (group.per_chunk ? " per chunk" : "") + "  -> " + r.dtype.name() + " " +
+                        to_string(r.shape));
       }
   return lines;
 }
@@ -63,20 +69,23 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
   for (const Stage& stage : plan.stages) {
     std::vector<std::string> lines{"pass " + std::to_string(stage.pass + 1) + ": " + stage.name};
     const std::size_t ops = stage.expression.program.instruction_count();
-    lines.push_back(std::to_string(stage.units.count()) + " tasks, step " + to_string(stage.steps.chunk_shape()));
+    lines.push_back(std::to_string(stage.units.count()) + " tasks, step " +
+                    to_string(stage.steps.chunk_shape()));
     if (ops) lines.push_back(std::to_string(ops) + (ops == 1 ? " kernel" : " kernels") + " per tile");
     lines.push_back(format_bytes(stage.step_bytes) + " per task");
     std::vector<int> from;
     for (const Port& port : stage.ports) {
       if (port.kind == Port::Kind::source) {
         const std::string id = port.source.identity();
-        const auto known = std::find_if(source_box.begin(), source_box.end(), [&](const auto& b) { return b.first == id; });
+        const auto known =
+            std::find_if(source_box.begin(), source_box.end(), [&](const auto& b) { return b.first == id; });
         if (known != source_box.end()) {
           from.push_back(known->second);
         } else {
-          source_box.emplace_back(id, add({port.name, port.dtype.name() + " " + to_string(port.shape),
-                                           std::to_string(port.grid.count()) + (port.grid.count() == 1 ? " chunk" : " chunks")},
-                                          2 * stage.pass, "#dbe9f6"));
+          source_box.emplace_back(
+              id, add({port.name, port.dtype.name() + " " + to_string(port.shape),
+                       std::to_string(port.grid.count()) + (port.grid.count() == 1 ? " chunk" : " chunks")},
+                      2 * stage.pass, "#dbe9f6"));
           from.push_back(source_box.back().second);
         }
       } else if (port.kind == Port::Kind::result) {
@@ -88,13 +97,15 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
       if (f >= 0) p.arrows.emplace_back(f, box);
     const auto result = [&](int number, const std::string& how) {
       const Result& r = plan.results[static_cast<std::size_t>(number)];
-      const int b = add({how, r.dtype.name() + " " + to_string(r.shape)}, 2 * stage.pass + 2, r.output >= 0 ? "#dff0d8" : "#eeeeee");
+      const int b = add({how, r.dtype.name() + " " + to_string(r.shape)}, 2 * stage.pass + 2,
+                        r.output >= 0 ? "#dff0d8" : "#eeeeee");
       result_box[static_cast<std::size_t>(number)] = b;
       p.arrows.emplace_back(box, b);
     };
-    for (const Store& store : stage.stores) result(store.result, plan.results[static_cast<std::size_t>(store.result)].name);
+    for (const Store& store : stage.stores)
+      result(store.result, plan.results[static_cast<std::size_t>(store.result)].name);
     for (const ReduceGroup& group : stage.groups)
-      for (const Fold& fold : group.folds)
+      for (const morsel::Fold& fold : group.folds)
         for (const Finish& finish : fold.finishes) result(finish.result, finish.reducer->name());
   }
   return p;
@@ -123,8 +134,8 @@ MORSEL_INLINE std::string to_text(const Plan& plan) {
   using namespace detail;
   std::string text;
   const auto line = [&](const std::string& s) { text += s + "\n"; };
-  line("plan: " + std::to_string(plan.passes) + (plan.passes == 1 ? " pass, " : " passes, ") + std::to_string(plan.threads) +
-       (plan.threads == 1 ? " thread" : " threads"));
+  line("plan: " + std::to_string(plan.passes) + (plan.passes == 1 ? " pass, " : " passes, ") +
+       std::to_string(plan.threads) + (plan.threads == 1 ? " thread" : " threads"));
   for (const Stage& stage : plan.stages) {
     line("  pass " + std::to_string(stage.pass + 1) + ": " + stage.name + "  over " + to_string(stage.shape));
     for (const Port& port : stage.ports) line("    " + describe_port(port, plan));
@@ -137,16 +148,21 @@ MORSEL_INLINE std::string to_text(const Plan& plan) {
       }
     }
     for (const std::string& output : describe_outputs(stage, plan)) line("    " + output);
-    line("    chunks " + to_string(stage.grid.counts()) + " of " + to_string(stage.grid.chunk_shape()) + ", tasks " +
-         std::to_string(stage.units.count()) + ", steps of " + to_string(stage.steps.chunk_shape()) + ", " + format_bytes(stage.step_bytes) +
-         " per task" + (stage.tree_bytes ? ", " + format_bytes(stage.tree_bytes) + " of states between tasks" : ""));
+    line("    chunks " + to_string(stage.grid.counts()) + " of " + to_string(stage.grid.chunk_shape()) +
+         ", tasks " + std::to_string(stage.units.count()) + ", steps of " +
+         to_string(stage.steps.chunk_shape()) + ", " + format_bytes(stage.step_bytes) + " per task" +
+         (stage.tree_bytes ? ", " + format_bytes(stage.tree_bytes) + " of states between tasks" : ""));
   }
-  line("  reads: " + std::to_string(plan.prediction.chunks) + (plan.prediction.chunks == 1 ? " chunk, " : " chunks, ") +
-       std::to_string(plan.prediction.requests) + " requests, " + format_bytes(plan.prediction.decoded_bytes) + " decoded, at most " +
-       format_bytes(plan.prediction.encoded_bytes) + " from storage (arrays: " + format_bytes(plan.prediction.source_bytes) + ")");
-  line("  memory: budget " + format_bytes(plan.budget_bytes) + ", peak " + format_bytes(plan.peak_bytes) + " one task at a time, " +
-       format_bytes(plan.ideal_bytes) + " with full overlap, smallest " + format_bytes(plan.smallest_bytes));
-  if (plan.result_bytes) line("  results: " + format_bytes(plan.result_bytes) + " handed to the caller, outside the budget");
+  line("  reads: " + std::to_string(plan.prediction.chunks) +
+       (plan.prediction.chunks == 1 ? " chunk, " : " chunks, ") + std::to_string(plan.prediction.requests) +
+       " requests, " + format_bytes(plan.prediction.decoded_bytes) + " decoded, at most " +
+       format_bytes(plan.prediction.encoded_bytes) +
+       " from storage (arrays: " + format_bytes(plan.prediction.source_bytes) + ")");
+  line("  memory: budget " + format_bytes(plan.budget_bytes) + ", peak " + format_bytes(plan.peak_bytes) +
+       " one task at a time, " + format_bytes(plan.ideal_bytes) + " with full overlap, smallest " +
+       format_bytes(plan.smallest_bytes));
+  if (plan.result_bytes)
+    line("  results: " + format_bytes(plan.result_bytes) + " handed to the caller, outside the budget");
   for (const std::string& note : plan.notes) line("  note: " + note);
   std::string passes;
   for (const PassTime& pass : plan.pass_times) {
@@ -170,28 +186,55 @@ MORSEL_INLINE std::string to_json(const Plan& plan) {
     json ports = json::array();
     for (const Port& port : stage.ports) {
       static constexpr const char* kinds[] = {"source", "result", "expression", "concat", "map_chunks"};
-      ports.push_back({{"kind", kinds[static_cast<int>(port.kind)]}, {"name", port.name}, {"dtype", port.dtype.name()}, {"shape", dims(port.shape)}});
+      ports.push_back({{"kind", kinds[static_cast<int>(port.kind)]},
+                       {"name", port.name},
+                       {"dtype", port.dtype.name()},
+                       {"shape", dims(port.shape)}});
     }
     json outputs = json::array();
     for (const std::string& output : detail::describe_outputs(stage, plan)) outputs.push_back(output);
-    stages.push_back({{"pass", stage.pass}, {"name", stage.name}, {"shape", dims(stage.shape)}, {"chunks", dims(stage.grid.counts())},
-                      {"chunk", dims(stage.grid.chunk_shape())}, {"tasks", stage.units.count()}, {"step", dims(stage.steps.chunk_shape())},
-                      {"task_bytes", stage.step_bytes}, {"tree_bytes", stage.tree_bytes}, {"ports", ports}, {"outputs", outputs},
+    stages.push_back({{"pass", stage.pass},
+                      {"name", stage.name},
+                      {"shape", dims(stage.shape)},
+                      {"chunks", dims(stage.grid.counts())},
+                      {"chunk", dims(stage.grid.chunk_shape())},
+                      {"tasks", stage.units.count()},
+                      {"step", dims(stage.steps.chunk_shape())},
+                      {"task_bytes", stage.step_bytes},
+                      {"tree_bytes", stage.tree_bytes},
+                      {"ports", ports},
+                      {"outputs", outputs},
                       {"kernels", stage.expression.program.instruction_count()}});
   }
   json passes = json::array();
-  for (const PassTime& pass : plan.pass_times) passes.push_back({{"name", pass.name}, {"skipped", pass.skipped}});
-  return json{{"passes", plan.passes}, {"threads", plan.threads}, {"stages", stages}, {"optimiser", passes}, {"notes", plan.notes},
-              {"memory", {{"budget_bytes", plan.budget_bytes}, {"fixed_bytes", plan.fixed_bytes}, {"peak_bytes", plan.peak_bytes},
-                          {"ideal_bytes", plan.ideal_bytes}, {"smallest_bytes", plan.smallest_bytes}, {"result_bytes", plan.result_bytes}}},
-              {"reads", {{"requests", plan.prediction.requests}, {"chunks", plan.prediction.chunks}, {"decoded_bytes", plan.prediction.decoded_bytes},
-                         {"encoded_bytes", plan.prediction.encoded_bytes}, {"source_bytes", plan.prediction.source_bytes}}}}
+  for (const PassTime& pass : plan.pass_times)
+    passes.push_back({{"name", pass.name}, {"skipped", pass.skipped}});
+  return json{{"passes", plan.passes},
+              {"threads", plan.threads},
+              {"stages", stages},
+              {"optimiser", passes},
+              {"notes", plan.notes},
+              {"memory",
+               {{"budget_bytes", plan.budget_bytes},
+                {"fixed_bytes", plan.fixed_bytes},
+                {"peak_bytes", plan.peak_bytes},
+                {"ideal_bytes", plan.ideal_bytes},
+                {"smallest_bytes", plan.smallest_bytes},
+                {"result_bytes", plan.result_bytes}}},
+              {"reads",
+               {{"requests", plan.prediction.requests},
+                {"chunks", plan.prediction.chunks},
+                {"decoded_bytes", plan.prediction.decoded_bytes},
+                {"encoded_bytes", plan.prediction.encoded_bytes},
+                {"source_bytes", plan.prediction.source_bytes}}}}
       .dump(2);
 }
 
 MORSEL_INLINE std::string to_dot(const Plan& plan) {
   const detail::PlanPicture p = detail::picture(plan);
-  std::string dot = "digraph plan {\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\", fontsize=10];\n";
+  std::string dot =
+      "digraph plan {\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\", "
+      "fontsize=10];\n";
   for (std::size_t i = 0; i < p.boxes.size(); ++i) {
     std::string label;
     for (const std::string& line : p.boxes[i].lines) {
@@ -201,9 +244,11 @@ MORSEL_INLINE std::string to_dot(const Plan& plan) {
         label += c;
       }
     }
-    dot += "  b" + std::to_string(i) + " [label=\"" + label + "\", fillcolor=\"" + p.boxes[i].colour + "\"];\n";
+    dot +=
+        "  b" + std::to_string(i) + " [label=\"" + label + "\", fillcolor=\"" + p.boxes[i].colour + "\"];\n";
   }
-  for (const auto& arrow : p.arrows) dot += "  b" + std::to_string(arrow.first) + " -> b" + std::to_string(arrow.second) + ";\n";
+  for (const auto& arrow : p.arrows)
+    dot += "  b" + std::to_string(arrow.first) + " -> b" + std::to_string(arrow.second) + ";\n";
   return dot + "}\n";
 }
 
@@ -214,7 +259,8 @@ MORSEL_INLINE std::string to_svg(const Plan& plan) {
   for (const auto& box : p.boxes) {
     const std::size_t c = static_cast<std::size_t>(box.column);
     if (widths.size() <= c) widths.resize(c + 1, 0), heights.resize(c + 1, 0);
-    for (const std::string& line : box.lines) widths[c] = std::max(widths[c], static_cast<int>(line.size()) * letter + 2 * pad);
+    for (const std::string& line : box.lines)
+      widths[c] = std::max(widths[c], static_cast<int>(line.size()) * letter + 2 * pad);
   }
   std::vector<int> left(widths.size(), pad);
   for (std::size_t c = 1; c < left.size(); ++c) left[c] = left[c - 1] + widths[c - 1] + gap_x;
@@ -228,26 +274,34 @@ MORSEL_INLINE std::string to_svg(const Plan& plan) {
     total = std::max(total, heights[c]);
   }
   const int width = (left.empty() ? 0 : left.back() + widths.back()) + pad;
-  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + std::to_string(width) + "\" height=\"" + std::to_string(total + pad) +
-                    "\" font-family=\"ui-monospace, monospace\" font-size=\"11\">\n"
-                    "<defs><marker id=\"a\" markerWidth=\"8\" markerHeight=\"8\" refX=\"7\" refY=\"4\" orient=\"auto\">"
-                    "<path d=\"M0,0 L8,4 L0,8 z\" fill=\"#555\"/></marker></defs>\n"
-                    "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
+  std::string svg =
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + std::to_string(width) + "\" height=\"" +
+      std::to_string(total + pad) +
+      "\" font-family=\"ui-monospace, monospace\" font-size=\"11\">\n"
+      "<defs><marker id=\"a\" markerWidth=\"8\" markerHeight=\"8\" refX=\"7\" refY=\"4\" orient=\"auto\">"
+      "<path d=\"M0,0 L8,4 L0,8 z\" fill=\"#555\"/></marker></defs>\n"
+      "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
   for (const auto& arrow : p.arrows) {
     const std::size_t a = static_cast<std::size_t>(arrow.first), b = static_cast<std::size_t>(arrow.second);
-    const std::size_t ca = static_cast<std::size_t>(p.boxes[a].column), cb = static_cast<std::size_t>(p.boxes[b].column);
-    const int x1 = left[ca] + widths[ca], y1 = top[a] + height[a] / 2, x2 = left[cb], y2 = top[b] + height[b] / 2, mid = (x1 + x2) / 2;
-    svg += "<path d=\"M" + std::to_string(x1) + "," + std::to_string(y1) + " C" + std::to_string(mid) + "," + std::to_string(y1) + " " +
-           std::to_string(mid) + "," + std::to_string(y2) + " " + std::to_string(x2) + "," + std::to_string(y2) +
+    const std::size_t ca = static_cast<std::size_t>(p.boxes[a].column),
+                      cb = static_cast<std::size_t>(p.boxes[b].column);
+    const int x1 = left[ca] + widths[ca], y1 = top[a] + height[a] / 2, x2 = left[cb],
+              y2 = top[b] + height[b] / 2, mid = (x1 + x2) / 2;
+    svg += "<path d=\"M" + std::to_string(x1) + "," + std::to_string(y1) + " C" + std::to_string(mid) + "," +
+           std::to_string(y1) + " " + std::to_string(mid) + "," + std::to_string(y2) + " " +
+           std::to_string(x2) + "," + std::to_string(y2) +
            "\" fill=\"none\" stroke=\"#555\" marker-end=\"url(#a)\"/>\n";
   }
   for (std::size_t i = 0; i < p.boxes.size(); ++i) {
     const std::size_t c = static_cast<std::size_t>(p.boxes[i].column);
-    svg += "<rect x=\"" + std::to_string(left[c]) + "\" y=\"" + std::to_string(top[i]) + "\" width=\"" + std::to_string(widths[c]) +
-           "\" height=\"" + std::to_string(height[i]) + "\" rx=\"6\" fill=\"" + p.boxes[i].colour + "\" stroke=\"#555\"/>\n";
+    svg += "<rect x=\"" + std::to_string(left[c]) + "\" y=\"" + std::to_string(top[i]) + "\" width=\"" +
+           std::to_string(widths[c]) + "\" height=\"" + std::to_string(height[i]) + "\" rx=\"6\" fill=\"" +
+           p.boxes[i].colour + "\" stroke=\"#555\"/>\n";
     for (std::size_t k = 0; k < p.boxes[i].lines.size(); ++k)
-      svg += "<text x=\"" + std::to_string(left[c] + pad) + "\" y=\"" + std::to_string(top[i] + pad + 12 + static_cast<int>(k) * line_height) + "\"" +
-             (k == 0 ? " font-weight=\"bold\"" : "") + " fill=\"#222\">" + detail::escape_xml(p.boxes[i].lines[k]) + "</text>\n";
+      svg += "<text x=\"" + std::to_string(left[c] + pad) + "\" y=\"" +
+             std::to_string(top[i] + pad + 12 + static_cast<int>(k) * line_height) + "\"" +
+             (k == 0 ? " font-weight=\"bold\"" : "") + " fill=\"#222\">" +
+             detail::escape_xml(p.boxes[i].lines[k]) + "</text>\n";
   }
   return svg + "</svg>\n";
 }

@@ -8,28 +8,34 @@
 
 // Forming stages:
 //   1. every output of the graph becomes a result, to be made by a store or, for a bare reduction, by a fold
-//   2. before a value is entered into a stage, the reductions (and misaligned map_chunks) below it become results of
+//   2. before a value is entered into a stage, the reductions (and misaligned map_chunks) below it become
+//   results of
 //      their own: that fixes the value's pass
 //   3. folds over one driver share a stage if they share a source; stores join a stage of the same shape
-//   4. entering a value walks its nodes: elementwise nodes become steps of the stage's tape, everything else a port
+//   4. entering a value walks its nodes: elementwise nodes become steps of the stage's tape, everything else
+//   a port
 //      and a stream; what would be computed over and over (a broadcast) becomes a nested expression
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
 
 MORSEL_INLINE bool same_map(const AxisMap& a, const AxisMap& b) {
-  return a.kind == b.kind && a.axis == b.axis && a.stride == b.stride && a.offset == b.offset && a.indices == b.indices;
+  return a.kind == b.kind && a.axis == b.axis && a.stride == b.stride && a.offset == b.offset &&
+         a.indices == b.indices;
 }
 
 MORSEL_INLINE bool same_view(const View& a, const View& b) {
-  return a.shape == b.shape && std::equal(a.maps.begin(), a.maps.end(), b.maps.begin(), b.maps.end(), same_map);
+  return a.shape == b.shape &&
+         std::equal(a.maps.begin(), a.maps.end(), b.maps.begin(), b.maps.end(), same_map);
 }
 
 /// Equal but for constant offsets: boxes of the two move together.
 MORSEL_INLINE bool parallel_views(const View& a, const View& b) {
-  return std::equal(a.maps.begin(), a.maps.end(), b.maps.begin(), b.maps.end(), [](const AxisMap& x, const AxisMap& y) {
-    return x.kind == y.kind && x.kind != AxisMap::Kind::gather && x.axis == y.axis && x.stride == y.stride;
-  });
+  return std::equal(a.maps.begin(), a.maps.end(), b.maps.begin(), b.maps.end(),
+                    [](const AxisMap& x, const AxisMap& y) {
+                      return x.kind == y.kind && x.kind != AxisMap::Kind::gather && x.axis == y.axis &&
+                             x.stride == y.stride;
+                    });
 }
 
 MORSEL_INLINE bool repeats(const View& view) {
@@ -99,8 +105,8 @@ struct StageBuild {
   Stage stage;
   ExpressionBuild root;
   std::set<const Node*> sources;
-  std::vector<std::pair<int, View>> source_views;             // port, view it was made for
-  std::vector<std::pair<int, const Node*>> source_nodes;      // port, node
+  std::vector<std::pair<int, View>> source_views;         // port, view it was made for
+  std::vector<std::pair<int, const Node*>> source_nodes;  // port, node
 };
 
 class Former {
@@ -127,15 +133,16 @@ class Former {
     for (const bool folds : {true, false})
       for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
         const Edge e = without_rechunk(graph_.outputs[i]);
-        const bool is_fold =
-            std::holds_alternative<ReduceNode>(e.node->payload) && e.view.is_identity(e.node->shape()) && memory_target(i);
+        const bool is_fold = std::holds_alternative<ReduceNode>(e.node->payload) &&
+                             e.view.is_identity(e.node->shape()) && memory_target(i);
         if (is_fold != folds) continue;
         if (is_fold)
           add_fold(e.node, static_cast<int>(i));
         else
           add_store(e, static_cast<int>(i), i < targets_.size() ? &targets_[i] : nullptr);
       }
-    std::stable_sort(builds_.begin(), builds_.end(), [](const auto& a, const auto& b) { return a->stage.pass < b->stage.pass; });
+    std::stable_sort(builds_.begin(), builds_.end(),
+                     [](const auto& a, const auto& b) { return a->stage.pass < b->stage.pass; });
     for (auto& build : builds_) {
       build->stage.expression = build->root.finish(options_);
       plan_.stages.push_back(std::move(build->stage));
@@ -155,17 +162,21 @@ class Former {
     return i >= targets_.size() || std::holds_alternative<MemoryTarget>(targets_[i]);
   }
 
-  // Results that must exist before `e`, seen through `view`, can be evaluated on a driver with `grid`; gives the pass.
-  int prepare(const Edge& e, const View& view, const Grid& grid, std::set<const Node*>& seen, std::set<const Node*>& sources) {
+  // Results that must exist before `e`, seen through `view`, can be evaluated on a driver with `grid`; gives
+  // the pass.
+  int prepare(const Edge& e, const View& view, const Grid& grid, std::set<const Node*>& seen,
+              std::set<const Node*>& sources) {
     const View through = compose(view, e.view);
     const Node& node = *e.node;
     const auto* map = std::get_if<MapChunksNode>(&node.payload);
     const auto* reduction = std::get_if<ReduceNode>(&node.payload);
-    if (reduction || (map && !inlines(node, through, grid))) return pass_of_result_[static_cast<std::size_t>(result_for(e.node))] + 1;
+    if (reduction || (map && !inlines(node, through, grid)))
+      return pass_of_result_[static_cast<std::size_t>(result_for(e.node))] + 1;
     if (std::holds_alternative<SourceNode>(node.payload)) sources.insert(&node);
     if (!map && !seen.insert(&node).second) return 0;
     int pass = 0;
-    for (const Edge& input : inputs_of(node)) pass = std::max(pass, prepare(input, through, grid, seen, sources));
+    for (const Edge& input : inputs_of(node))
+      pass = std::max(pass, prepare(input, through, grid, seen, sources));
     return pass;
   }
   static bool inlines(const Node& node, const View& through, const Grid& grid) {
@@ -230,15 +241,18 @@ class Former {
     const int output = build->root.output(value);
     ReduceGroup* group = nullptr;
     for (ReduceGroup& g : build->stage.groups)
-      if (g.axes == r.axes && g.trailing == r.trailing && g.run_begin == r.run_begin && g.per_chunk == r.per_chunk) group = &g;
+      if (g.axes == r.axes && g.trailing == r.trailing && g.run_begin == r.run_begin &&
+          g.per_chunk == r.per_chunk)
+        group = &g;
     if (!group) {
       build->stage.groups.push_back({r.axes, r.trailing, r.run_begin, r.per_chunk, {}});
       group = &build->stage.groups.back();
     }
     const Finish finish{r.reducer, result, r.raw_states};
     if (share_ && parameters.empty() && r.reducer->order() != MergeOrder::sequential)
-      for (Fold& fold : group->folds)
-        if (fold.output == output && fold.parameters.empty() && fold.reducer->state_name() == r.reducer->state_name()) {
+      for (morsel::Fold& fold : group->folds)
+        if (fold.output == output && fold.parameters.empty() &&
+            fold.reducer->state_name() == r.reducer->state_name()) {
           fold.finishes.push_back(finish);
           return;
         }
@@ -248,7 +262,8 @@ class Former {
   /// A result that holds the value of any edge.
   int value_result(const Edge& value) {
     const Edge e = without_rechunk(value);
-    if (std::holds_alternative<ReduceNode>(e.node->payload) && e.view.is_identity(e.node->shape())) return result_for(e.node);
+    if (std::holds_alternative<ReduceNode>(e.node->payload) && e.view.is_identity(e.node->shape()))
+      return result_for(e.node);
     Result result;
     result.name = e.node->name;
     result.dtype = e.dtype();
@@ -272,8 +287,8 @@ class Former {
     const bool strict = visits || own_grid || std::holds_alternative<MapChunksNode>(e.node->payload);
     if (share_)
       for (auto& candidate : builds_)
-        if (candidate->stage.pass == pass && candidate->stage.shape == e.shape() && meets(candidate->sources, sources) &&
-            (!strict || candidate->stage.grid == grid))
+        if (candidate->stage.pass == pass && candidate->stage.shape == e.shape() &&
+            meets(candidate->sources, sources) && (!strict || candidate->stage.grid == grid))
           build = candidate.get();
     if (!build) build = &new_stage(e.shape(), grid, pass, e.node->name);
     build->sources.insert(sources.begin(), sources.end());
@@ -284,7 +299,8 @@ class Former {
   }
 
   // Enters the value of `e` seen through `view` (positions of the expression -> positions of e).
-  Value enter(StageBuild& build, ExpressionBuild& into, const Edge& e, const View& view, bool force_inline = false) {
+  Value enter(StageBuild& build, ExpressionBuild& into, const Edge& e, const View& view,
+              bool force_inline = false) {
     const View through = compose(view, e.view);
     auto& known = into.entered[e.node.get()];
     for (const auto& [seen_view, value] : known)
@@ -294,32 +310,44 @@ class Former {
     return value;
   }
 
-  Value enter_node(StageBuild& build, ExpressionBuild& into, const NodePtr& node, const View& through, bool force_inline) {
+  Value enter_node(StageBuild& build, ExpressionBuild& into, const NodePtr& node, const View& through,
+                   bool force_inline) {
     kept_.push_back(node);
     if (const auto* constant = std::get_if<ConstantNode>(&node->payload))
       return {into.tape.constant(node->dtype.type(), constant->element.data()), -1, node->dtype};
-    if (const auto* r = std::get_if<RechunkNode>(&node->payload)) return enter(build, into, r->input, through);
+    if (const auto* r = std::get_if<RechunkNode>(&node->payload))
+      return enter(build, into, r->input, through);
     if (const auto* call = std::get_if<ElementwiseNode>(&node->payload)) {
-      if (!force_inline && (!fuse_ || repeats(through))) return into.stream(nested_port(build, node), through, node->dtype);
+      if (!force_inline && (!fuse_ || repeats(through)))
+        return into.stream(nested_port(build, node), through, node->dtype);
       std::vector<int> args;
       for (const Edge& input : call->inputs) args.push_back(enter(build, into, input, through).step);
       int step = 0;
       switch (call->kind) {
-        case ElementwiseNode::Kind::op: step = into.tape.apply(call->op, args); break;
-        case ElementwiseNode::Kind::cast: step = into.tape.cast(args[0], node->dtype.type()); break;
-        case ElementwiseNode::Kind::user: step = into.tape.user(call->user, args); break;
+        case ElementwiseNode::Kind::op:
+          step = into.tape.apply(call->op, args);
+          break;
+        case ElementwiseNode::Kind::cast:
+          step = into.tape.cast(args[0], node->dtype.type());
+          break;
+        case ElementwiseNode::Kind::user:
+          step = into.tape.user(call->user, args);
+          break;
       }
       // Kernels work on equal dtypes; a node's own dtype may have been chosen otherwise (weak scalars).
       step = into.tape.cast(step, node->dtype.type());
-      return {step, into.tape.steps()[static_cast<std::size_t>(step)].kind == TapeStep::Kind::input
-                        ? into.tape.steps()[static_cast<std::size_t>(step)].input
-                        : -1,
+      return {step,
+              into.tape.steps()[static_cast<std::size_t>(step)].kind == TapeStep::Kind::input
+                  ? into.tape.steps()[static_cast<std::size_t>(step)].input
+                  : -1,
               node->dtype};
     }
     if (std::holds_alternative<SourceNode>(node->payload))
       return into.stream(source_port(build, into, node, through), through, node->dtype);
-    if (std::holds_alternative<ConcatNode>(node->payload)) return into.stream(concat_port(build, node), through, node->dtype);
-    if (std::holds_alternative<MapChunksNode>(node->payload) && &into == &build.root && inlines(*node, through, build.stage.grid))
+    if (std::holds_alternative<ConcatNode>(node->payload))
+      return into.stream(concat_port(build, node), through, node->dtype);
+    if (std::holds_alternative<MapChunksNode>(node->payload) && &into == &build.root &&
+        inlines(*node, through, build.stage.grid))
       return into.stream(map_port(build, node), through, node->dtype);
     return into.stream(result_port(build, result_for(node)), through, node->dtype);
   }
@@ -343,10 +371,12 @@ class Former {
       if (build.source_nodes[i].second != node.get()) continue;
       const View& other = build.source_views[i].second;
       if (same_view(other, through)) return build.source_nodes[i].first;
-      if (!parallel_views(other, through) || other.shape != through.shape || size_of(through.shape) == 0) continue;
+      if (!parallel_views(other, through) || other.shape != through.shape || size_of(through.shape) == 0)
+        continue;
       // Two streams share a port if a box around both costs no more than two boxes.
       Region box = Region::of(into.shape);
-      if (&into == &build.root && build.stage.grid.count() > 0) box = build.stage.grid.region(build.stage.grid.count() / 2);
+      if (&into == &build.root && build.stage.grid.count() > 0)
+        box = build.stage.grid.region(build.stage.grid.count() / 2);
       const Region a = beneath(other, box), b = beneath(through, box);
       if (hull(a, b).size() <= a.size() + b.size()) return build.source_nodes[i].first;
     }
@@ -357,8 +387,11 @@ class Former {
     const int number = add_port(build, std::move(port));
     build.source_nodes.emplace_back(number, node.get());
     build.source_views.emplace_back(number, through);
-    const auto known = [&](const PlannedSource& s) { return s.source.identity() == source.source.identity(); };
-    if (std::none_of(plan_.sources.begin(), plan_.sources.end(), known)) plan_.sources.push_back({source.source, source.version});
+    const auto known = [&](const PlannedSource& s) {
+      return s.source.identity() == source.source.identity();
+    };
+    if (std::none_of(plan_.sources.begin(), plan_.sources.end(), known))
+      plan_.sources.push_back({source.source, source.version});
     return number;
   }
 
@@ -403,7 +436,8 @@ class Former {
   }
   int result_port(StageBuild& build, int result) {
     for (std::size_t i = 0; i < build.stage.ports.size(); ++i)
-      if (build.stage.ports[i].kind == Port::Kind::result && build.stage.ports[i].result == result) return static_cast<int>(i);
+      if (build.stage.ports[i].kind == Port::Kind::result && build.stage.ports[i].result == result)
+        return static_cast<int>(i);
     const Result& r = plan_.results[static_cast<std::size_t>(result)];
     Port port;
     port.kind = Port::Kind::result;
@@ -429,7 +463,8 @@ class Former {
 
 }  // namespace detail
 
-MORSEL_INLINE void form_stages(const Graph& graph, const std::vector<Target>& targets, const Limits& limits, Plan& plan) {
+MORSEL_INLINE void form_stages(const Graph& graph, const std::vector<Target>& targets, const Limits& limits,
+                               Plan& plan) {
   detail::Former(graph, targets, limits, plan).form();
 }
 

@@ -9,7 +9,8 @@ namespace morsel::inline MORSEL_ABI {
 
 MORSEL_INLINE Index PortNeed::Axis::locate(Index i) const {
   if (segments.empty()) return i - lo;
-  const auto next = std::upper_bound(segments.begin(), segments.end(), i, [](Index p, const Segment& s) { return p < s.lo; });
+  const auto next = std::upper_bound(segments.begin(), segments.end(), i,
+                                     [](Index p, const Segment& s) { return p < s.lo; });
   return std::prev(next)->before + i - std::prev(next)->lo;
 }
 
@@ -62,7 +63,6 @@ MORSEL_INLINE bool needs_table(const Port& port, const AxisMap& map) {
 /// Bytes that are cheaper to read along than to skip.
 inline constexpr Index gap_bytes = 16384;
 
-
 /// May reading positions p and q (p < q) of an axis leave out what lies between?
 MORSEL_INLINE bool splits(const Port& port, std::size_t axis, Index p, Index q) {
   if (port.kind != Port::Kind::source || q <= p + 1) return false;
@@ -74,14 +74,16 @@ MORSEL_INLINE bool splits(const Port& port, std::size_t axis, Index p, Index q) 
   return (q - p) > gap_bytes / std::max<Index>(row_bytes, 1) + 1;
 }
 
-MORSEL_INLINE PortNeed::Axis axis_need(const Port& port, std::size_t axis, const AxisMap& map, const Region& box) {
+MORSEL_INLINE PortNeed::Axis axis_need(const Port& port, std::size_t axis, const AxisMap& map,
+                                       const Region& box) {
   PortNeed::Axis need;
   if (map.kind == AxisMap::Kind::constant) {
     need.lo = map.offset;
     need.hi = map.offset + 1;
     return need;
   }
-  const Index lo = box.lo[static_cast<std::size_t>(map.axis)], hi = box.hi[static_cast<std::size_t>(map.axis)];
+  const Index lo = box.lo[static_cast<std::size_t>(map.axis)],
+              hi = box.hi[static_cast<std::size_t>(map.axis)];
   const auto add = [&](Index p) {
     if (need.segments.empty()) {
       need.segments.push_back({p, p + 1, 0});
@@ -132,14 +134,17 @@ MORSEL_INLINE void unite(PortNeed::Axis& into, const PortNeed::Axis& more) {
   into.hi = std::max(into.hi, more.hi);
 }
 
-MORSEL_INLINE void add_needs(const Stage& stage, const Expression& expression, const Region& box, StepLayout& layout) {
+MORSEL_INLINE void add_needs(const Stage& stage, const Expression& expression, const Region& box,
+                             StepLayout& layout) {
   std::vector<PortNeed>& needs = layout.needs;
   for (const Stream& stream : expression.streams) {
     const Port& port = stage.ports[static_cast<std::size_t>(stream.port)];
     PortNeed& need = needs[static_cast<std::size_t>(stream.port)];
     for (const AxisMap& map : stream.view.maps)
       if (needs_table(port, map))
-        layout.table_bytes += aligned(static_cast<std::size_t>(box.hi[static_cast<std::size_t>(map.axis)] - box.lo[static_cast<std::size_t>(map.axis)]) * sizeof(Index));
+        layout.table_bytes += aligned(static_cast<std::size_t>(box.hi[static_cast<std::size_t>(map.axis)] -
+                                                               box.lo[static_cast<std::size_t>(map.axis)]) *
+                                      sizeof(Index));
     if (port.kind == Port::Kind::result) {
       need.needed = true;
       continue;
@@ -320,7 +325,8 @@ namespace detail {
 MORSEL_INLINE Index kept_elements(const Stage& stage, const ReduceGroup& group, const Shape& unit) {
   Index n = 1;
   for (std::size_t i = 0; i < stage.shape.size(); ++i)
-    if (std::find(group.axes.begin(), group.axes.end(), static_cast<int>(i)) == group.axes.end()) n *= unit[i];
+    if (std::find(group.axes.begin(), group.axes.end(), static_cast<int>(i)) == group.axes.end())
+      n *= unit[i];
   return n;
 }
 
@@ -330,7 +336,8 @@ MORSEL_INLINE Index leaves_per_unit(const Stage& stage, const ReduceGroup& group
     const std::size_t a = static_cast<std::size_t>(axis);
     const AxisGrid &units = stage.units.axis(a), &leaves = stage.grid.axis(a);
     if (units.count() == 0) return 0;
-    n *= std::max<Index>(1, ceil_div(leaves.count(), units.count()) + (leaves.is_regular() ? 0 : leaves.count()));
+    n *= std::max<Index>(
+        1, ceil_div(leaves.count(), units.count()) + (leaves.is_regular() ? 0 : leaves.count()));
   }
   return n;
 }
@@ -338,13 +345,15 @@ MORSEL_INLINE Index leaves_per_unit(const Stage& stage, const ReduceGroup& group
 /// Bytes of one set of states for n output elements: the arrays of all folds, one after another.
 MORSEL_INLINE std::size_t state_set_bytes(const ReduceGroup& group, Index n) {
   std::size_t bytes = 0;
-  for (const Fold& fold : group.folds) bytes += aligned(static_cast<std::size_t>(n) * fold.reducer->state_bytes());
+  for (const morsel::Fold& fold : group.folds)
+    bytes += aligned(static_cast<std::size_t>(n) * fold.reducer->state_bytes());
   return bytes;
 }
 
 /// Carry slots a task needs beside the leaf's own states.
 MORSEL_INLINE std::size_t carry_slots(Index leaves) {
-  return leaves <= 1 ? 1 : 2 * static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(leaves))) + 2;
+  return leaves <= 1 ? 1
+                     : 2 * static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(leaves))) + 2;
 }
 
 MORSEL_INLINE std::size_t expression_workspace_bytes(const Expression& e) {
@@ -356,7 +365,8 @@ MORSEL_INLINE std::size_t expression_workspace_bytes(const Expression& e) {
 
 }  // namespace detail
 
-MORSEL_INLINE TaskLayout lay_out_task(const Stage& stage, const std::vector<Target>* targets, const std::vector<Result>& results) {
+MORSEL_INLINE TaskLayout lay_out_task(const Stage& stage, const std::vector<Target>* targets,
+                                      const std::vector<Result>& results) {
   using namespace detail;
   TaskLayout layout;
   std::size_t at = 0;
@@ -376,17 +386,19 @@ MORSEL_INLINE TaskLayout lay_out_task(const Stage& stage, const std::vector<Targ
     layout.group_offset.push_back(at);
     take(state_set_bytes(group, n) * (1 + carry_slots(leaves_per_unit(stage, group))));
     std::size_t bytes = 0;
-    for (const Fold& fold : group.folds) {
+    for (const morsel::Fold& fold : group.folds) {
       bytes += aligned(group.trailing ? LeafRuns::workspace_bytes(*fold.reducer)
                                       : LeafRows::workspace_bytes(*fold.reducer, LeafRows::max_columns));
       // Values of a program, or gathered ones, wait here for the leaf: a block of runs or of rows.
       bytes += aligned((group.trailing ? 2 * run_block : row_block * LeafRows::max_columns) * 16);
     }
     // Finished values of a spilled result pass through memory.
-    for (const Fold& fold : group.folds)
+    for (const morsel::Fold& fold : group.folds)
       for (const Finish& finish : fold.finishes) {
         const Result& result = results[static_cast<std::size_t>(finish.result)];
-        if (result.spilled) bytes += aligned(static_cast<std::size_t>(n * size_of(finish.reducer->result_shape())) * result.dtype.item_bytes());
+        if (result.spilled)
+          bytes += aligned(static_cast<std::size_t>(n * size_of(finish.reducer->result_shape())) *
+                           result.dtype.item_bytes());
       }
     leaf_bytes = std::max(leaf_bytes, bytes);
   }
@@ -400,7 +412,8 @@ MORSEL_INLINE TaskLayout lay_out_task(const Stage& stage, const std::vector<Targ
     const bool to_memory = !target || std::holds_alternative<MemoryTarget>(*target);
     std::size_t bytes = 0;
     if (!to_memory || results[static_cast<std::size_t>(store.result)].spilled) {
-      const std::size_t item = stage.expression.outputs[static_cast<std::size_t>(store.output)].dtype.item_bytes();
+      const std::size_t item =
+          stage.expression.outputs[static_cast<std::size_t>(store.output)].dtype.item_bytes();
       Index n = 1;
       for (const Index extent : step) n *= extent;
       bytes = aligned(static_cast<std::size_t>(n) * item);

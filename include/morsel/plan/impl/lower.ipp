@@ -60,12 +60,14 @@ class Cutter {
       element_bytes_ = std::max<Index>(element_bytes_, static_cast<Index>(output.dtype.item_bytes()));
     fine_ = !stage.whole_chunks;
     for (const Port& port : stage.ports)
-      if (port.kind == Port::Kind::source) fine_ &= port.source.spec().reads_regions || port.source.spec().lends;
+      if (port.kind == Port::Kind::source)
+        fine_ &= port.source.spec().reads_regions || port.source.spec().lends;
   }
 
   void cut(std::size_t step_bytes) {
     wish_ = std::max<Index>(1, static_cast<Index>(step_bytes) / element_bytes_);
-    unit_wish_ = std::max<Index>(wish_, static_cast<Index>(std::min<std::size_t>(cost::unit_bytes, 8 * step_bytes)) / element_bytes_);
+    unit_wish_ = std::max<Index>(
+        wish_, static_cast<Index>(std::min<std::size_t>(cost::unit_bytes, 8 * step_bytes)) / element_bytes_);
     if (size_of(stage_.shape) == 0) {
       // Nothing to read; reductions over nothing still have results.
       stage_.units = stage_.steps = stage_.grid;
@@ -114,7 +116,8 @@ class Cutter {
       // The axis that is innermost for the output, and those innermost for sources that are seen transposed.
       std::vector<std::size_t> inner{rank_ - 1};
       for (const Stream& stream : stage_.expression.streams)
-        if (!stream.view.maps.empty() && stage_.ports[static_cast<std::size_t>(stream.port)].kind == Port::Kind::source) {
+        if (!stream.view.maps.empty() &&
+            stage_.ports[static_cast<std::size_t>(stream.port)].kind == Port::Kind::source) {
           const AxisMap& last = stream.view.maps.back();
           const std::size_t axis = static_cast<std::size_t>(last.axis);
           if (last.kind == AxisMap::Kind::affine && stage_.shape[axis] > 1 &&
@@ -122,8 +125,9 @@ class Cutter {
             inner.push_back(axis);
         }
       if (inner.size() > 1) {
-        const Index side = std::max<Index>(1, std::min<Index>(1024, static_cast<Index>(std::bit_floor(static_cast<std::uint64_t>(
-                                                  inner.size() == 2 ? isqrt(wish_) : wish_ / 64 + 1)))));
+        const Index side = std::max<Index>(
+            1, std::min<Index>(1024, static_cast<Index>(std::bit_floor(static_cast<std::uint64_t>(
+                                         inner.size() == 2 ? isqrt(wish_) : wish_ / 64 + 1)))));
         for (const std::size_t axis : inner) box[axis] = std::min(stage_.shape[axis], side);
       }
       for (std::size_t i = rank_; i-- > 0;) {
@@ -141,16 +145,18 @@ class Cutter {
     return r;
   }
 
-  /// One group of reductions: kept axes are cut into strips, reduced axes into runs of leaves or, where a leaf is too
-  /// large, into pieces of one leaf.
+  /// One group of reductions: kept axes are cut into strips, reduced axes into runs of leaves or, where a
+  /// leaf is too large, into pieces of one leaf.
   void cut_group(const ReduceGroup& group) {
     std::vector<AxisGrid> units = axes_of(stage_.grid), steps = units;
     Index leaf = 1, kept = 1;
-    for (std::size_t i = 0; i < rank_; ++i) (is_reduced(group, i) ? leaf : kept) *= is_reduced(group, i) ? units[i].longest() : stage_.shape[i];
+    for (std::size_t i = 0; i < rank_; ++i)
+      (is_reduced(group, i) ? leaf : kept) *= is_reduced(group, i) ? units[i].longest() : stage_.shape[i];
     bool pieces = false;
     if (fine_) {
       Index columns = std::clamp<Index>(wish_ / leaf, 1, kept);
-      const Index fewest = group.trailing || rank_ == 0 ? 1 : std::min<Index>(stage_.shape[rank_ - 1], LeafRows::max_columns);
+      const Index fewest =
+          group.trailing || rank_ == 0 ? 1 : std::min<Index>(stage_.shape[rank_ - 1], LeafRows::max_columns);
       if (columns < fewest) columns = fewest;
       pieces = leaf * columns > wish_ && leaf > 1;
       // Strips grow from the last kept axis outwards.
@@ -179,16 +185,18 @@ class Cutter {
     stage_.units = Grid(std::move(units));
     stage_.steps = Grid(std::move(steps));
   }
-  void units_from_steps(const ReduceGroup& group, const std::vector<AxisGrid>& steps, std::vector<AxisGrid>& units) const {
+  void units_from_steps(const ReduceGroup& group, const std::vector<AxisGrid>& steps,
+                        std::vector<AxisGrid>& units) const {
     for (std::size_t i = 0; i < rank_; ++i)
       if (is_reduced(group, i)) units[i] = steps[i];
   }
-  /// Joins runs of consecutive leaves until about `wish` elements: along the last reduced axis, and only once that is
-  /// whole along the one before.
+  /// Joins runs of consecutive leaves until about `wish` elements: along the last reduced axis, and only once
+  /// that is whole along the one before.
   void merge_leaves(const ReduceGroup& group, std::vector<AxisGrid>& axes, Index& have, Index wish) const {
     for (std::size_t i = rank_; i-- > 0;) {
       if (!is_reduced(group, i)) continue;
-      const Index factor = static_cast<Index>(std::bit_floor(static_cast<std::uint64_t>(std::max<Index>(1, wish / std::max<Index>(have, 1)))));
+      const Index factor = static_cast<Index>(
+          std::bit_floor(static_cast<std::uint64_t>(std::max<Index>(1, wish / std::max<Index>(have, 1)))));
       if (factor > 1) {
         const Index joined = std::min(factor, axes[i].count());
         axes[i] = coarsen(axes[i], joined);
@@ -200,12 +208,15 @@ class Cutter {
   /// A leaf of `kept` columns is more than a step: pieces in C order of the reduced axes.
   void cut_leaf(const ReduceGroup& group, Index kept, std::vector<AxisGrid>& steps) const {
     Index room = std::max<Index>(1, wish_ / kept);
-    if (!group.trailing) room = std::max<Index>(static_cast<Index>(row_block), room / static_cast<Index>(row_block) * static_cast<Index>(row_block));
+    if (!group.trailing)
+      room = std::max<Index>(static_cast<Index>(row_block),
+                             room / static_cast<Index>(row_block) * static_cast<Index>(row_block));
     for (std::size_t i = rank_; i-- > 0;) {
       if (!is_reduced(group, i)) continue;
       Index extent = std::min(steps[i].longest(), room);
       // Whole blocks where possible: a cut block waits in a buffer.
-      if (extent < steps[i].longest() && extent >= static_cast<Index>(run_block)) extent = extent / static_cast<Index>(run_block) * static_cast<Index>(run_block);
+      if (extent < steps[i].longest() && extent >= static_cast<Index>(run_block))
+        extent = extent / static_cast<Index>(run_block) * static_cast<Index>(run_block);
       const bool whole = extent == steps[i].longest();
       steps[i] = refine(steps[i], extent);
       room = whole ? std::max<Index>(1, room / extent) : 1;
@@ -265,7 +276,8 @@ MORSEL_INLINE Index units_along(const Stage& stage, const ReduceGroup& group, bo
 /// States that a task hands to the tree at most.
 MORSEL_INLINE std::size_t node_bytes_per_task(const Stage& stage, const ReduceGroup& group) {
   if (group.per_chunk || units_along(stage, group, true) <= 1) return 0;
-  return state_set_bytes(group, kept_elements(stage, group, stage.units.chunk_shape())) * carry_slots(leaves_per_unit(stage, group));
+  return state_set_bytes(group, kept_elements(stage, group, stage.units.chunk_shape())) *
+         carry_slots(leaves_per_unit(stage, group));
 }
 
 /// States that wait in the trees while tasks run one after another, strips first.
@@ -276,7 +288,8 @@ MORSEL_INLINE std::size_t tree_bytes(const Stage& stage) {
     if (units_along(stage, group, true) <= 1) continue;
     Index leaves = 1;
     for (const int axis : group.axes) leaves *= stage.grid.axis(static_cast<std::size_t>(axis)).count();
-    const std::size_t levels = static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(leaves))) + 1;
+    const std::size_t levels =
+        static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(leaves))) + 1;
     const Index trees = stage.groups.size() == 1 ? 1 : units_along(stage, group, false);
     const std::size_t set = state_set_bytes(group, kept_elements(stage, group, stage.units.chunk_shape()));
     bytes += set * levels * static_cast<std::size_t>(trees) + node_bytes_per_task(stage, group);
@@ -284,15 +297,16 @@ MORSEL_INLINE std::size_t tree_bytes(const Stage& stage) {
   return bytes;
 }
 
-MORSEL_INLINE void size_stage(Stage& stage, const std::vector<Target>& targets, const std::vector<Result>& results) {
+MORSEL_INLINE void size_stage(Stage& stage, const std::vector<Target>& targets,
+                              const std::vector<Result>& results) {
   const TaskLayout task = lay_out_task(stage, &targets, results);
   stage.step_bytes = round_up(task.total_bytes + largest_step(stage), 4096);
   stage.state_bytes = task.leaf_workspace_offset;
   stage.tree_bytes = tree_bytes(stage);
 }
 
-MORSEL_INLINE void cut_stage(Stage& stage, Cutter& cutter, std::size_t wish, const std::vector<Target>& targets,
-                             const std::vector<Result>& results) {
+MORSEL_INLINE void cut_stage(Stage& stage, Cutter& cutter, std::size_t wish,
+                             const std::vector<Target>& targets, const std::vector<Result>& results) {
   cutter.cut(wish);
   size_stage(stage, targets, results);
 }
@@ -354,12 +368,15 @@ MORSEL_INLINE void predict(Plan& plan) {
   }
   for (const Sweep& sweep : plan.sweeps)
     for (const SharedChunk& chunk : sweep.chunks) {
-      const Port& port = plan.stages[static_cast<std::size_t>(chunk.stage)].ports[static_cast<std::size_t>(chunk.port)];
-      plan.prediction.decoded_bytes += static_cast<std::size_t>(chunk.region.size()) * port.dtype.item_bytes();
+      const Port& port =
+          plan.stages[static_cast<std::size_t>(chunk.stage)].ports[static_cast<std::size_t>(chunk.port)];
+      plan.prediction.decoded_bytes +=
+          static_cast<std::size_t>(chunk.region.size()) * port.dtype.item_bytes();
       if (!port.source.spec().does_io) continue;
       plan.prediction.requests += 1;
       plan.prediction.encoded_bytes +=
-          port.source.cost(port.source.spec().reads_regions ? chunk.region.lo : chunk.chunk, chunk.region).encoded_bytes;
+          port.source.cost(port.source.spec().reads_regions ? chunk.region.lo : chunk.chunk, chunk.region)
+              .encoded_bytes;
     }
 }
 
@@ -369,29 +386,34 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
   using namespace detail;
   Plan plan;
   plan.budget_bytes = limits.memory_bytes;
-  for (const GraphPassTime& time : graph.times) plan.pass_times.push_back({time.name, time.seconds, time.skipped});
+  for (const GraphPassTime& time : graph.times)
+    plan.pass_times.push_back({time.name, time.seconds, time.skipped});
   form_stages(graph, targets, limits, plan);
 
   for (const Target& target : targets)
     if (const auto* sink = std::get_if<SinkTarget>(&target))
       for (const PlannedSource& source : plan.sources)
         if (sink->sink.identity() == source.source.identity())
-          fail(Errc::already_exists, "saving: the target is one of the expression's own sources; expected another path, got " +
-                                         source.source.identity());
+          fail(Errc::already_exists,
+               "saving: the target is one of the expression's own sources; expected another path, got " +
+                   source.source.identity());
 
   std::vector<std::size_t> between;  // results that stages exchange
   for (std::size_t i = 0; i < plan.results.size(); ++i) {
     Result& result = plan.results[i];
     const std::size_t bytes = static_cast<std::size_t>(size_of(result.shape)) * result.dtype.item_bytes();
-    const bool to_caller = result.output >= 0 && (static_cast<std::size_t>(result.output) >= targets.size() ||
-                                                  std::holds_alternative<MemoryTarget>(targets[static_cast<std::size_t>(result.output)]));
+    const bool to_caller =
+        result.output >= 0 &&
+        (static_cast<std::size_t>(result.output) >= targets.size() ||
+         std::holds_alternative<MemoryTarget>(targets[static_cast<std::size_t>(result.output)]));
     if (to_caller) plan.result_bytes += bytes;
     if (result.output < 0) {
       result.bytes = round_up(bytes, 64);
       between.push_back(i);
     }
   }
-  std::sort(between.begin(), between.end(), [&](std::size_t a, std::size_t b) { return plan.results[a].bytes > plan.results[b].bytes; });
+  std::sort(between.begin(), between.end(),
+            [&](std::size_t a, std::size_t b) { return plan.results[a].bytes > plan.results[b].bytes; });
   // Results that take more than `most` together go to files, the largest first; gives the bytes that stay.
   const auto spill_above = [&](std::size_t most) {
     std::size_t stay = 0;
@@ -400,7 +422,8 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
       Result& result = plan.results[i];
       result.spilled = stay > most && result.bytes > cost::smallest_spill_bytes;
       if (result.spilled) stay -= result.bytes;
-      if (result.spilled && !result.spill) result.spill = std::make_shared<SpillFile>(result.dtype, result.shape);
+      if (result.spilled && !result.spill)
+        result.spill = std::make_shared<SpillFile>(result.dtype, result.shape);
     }
     for (Stage& stage : plan.stages)
       for (Port& port : stage.ports)
@@ -415,8 +438,8 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
 
   // Cuts every stage for a wished step, then shares chunks in what is left of `room`.
   struct Need {
-    std::size_t task = 0;   // one more task in flight
-    std::size_t rest = 0;   // trees, shared chunks, their description
+    std::size_t task = 0;  // one more task in flight
+    std::size_t rest = 0;  // trees, shared chunks, their description
     Index reads = 0, rereads = 0;
     const Stage* widest = nullptr;
     std::size_t total() const { return task + rest; }
@@ -454,7 +477,8 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
       most.reads += reads;
       most.rereads += rereads;
       graph += sweep.graph_bytes;
-      if (!most.widest || need.total() > most.total()) most.task = need.task, most.rest = need.rest, most.widest = need.widest;
+      if (!most.widest || need.total() > most.total())
+        most.task = need.task, most.rest = need.rest, most.widest = need.widest;
     }
     most.rest += graph;
     return most;
@@ -481,13 +505,17 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
   };
   plan.smallest_bytes = round_up(cost::run_bytes + results + smallest(), 4096);
   if (limits.memory_bytes < plan.smallest_bytes) {
-    const Stage& stage = *std::max_element(plan.stages.begin(), plan.stages.end(), [](const Stage& a, const Stage& b) {
-      return a.step_bytes + a.tree_bytes < b.step_bytes + b.tree_bytes;
-    });
-    const std::string chunk = stage.steps.count() > 0 ? to_string(stage.steps.region(Index{0})) : to_string(stage.shape);
-    fail(Errc::budget_too_small, "planning '" + stage.name + "': step " + chunk + " does not fit the memory budget; expected at least " +
-                                     std::to_string(plan.smallest_bytes) + " bytes (" + format_bytes(plan.smallest_bytes) + "), got " +
-                                     std::to_string(limits.memory_bytes) + " bytes (" + format_bytes(limits.memory_bytes) + ")");
+    const Stage& stage =
+        *std::max_element(plan.stages.begin(), plan.stages.end(), [](const Stage& a, const Stage& b) {
+          return a.step_bytes + a.tree_bytes < b.step_bytes + b.tree_bytes;
+        });
+    const std::string chunk =
+        stage.steps.count() > 0 ? to_string(stage.steps.region(Index{0})) : to_string(stage.shape);
+    fail(Errc::budget_too_small,
+         "planning '" + stage.name + "': step " + chunk +
+             " does not fit the memory budget; expected at least " + std::to_string(plan.smallest_bytes) +
+             " bytes (" + format_bytes(plan.smallest_bytes) + "), got " +
+             std::to_string(limits.memory_bytes) + " bytes (" + format_bytes(limits.memory_bytes) + ")");
   }
 
   // Results stay in memory while they take no more than a quarter.
@@ -495,12 +523,14 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
   const std::size_t base = cost::run_bytes + results;
   for (const std::size_t i : between)
     if (plan.results[i].spilled)
-      plan.notes.push_back("spill: " + plan.results[i].name + " " + to_string(plan.results[i].shape) + ", " + format_bytes(plan.results[i].bytes) +
-                           ", waits in a file between passes");
+      plan.notes.push_back("spill: " + plan.results[i].name + " " + to_string(plan.results[i].shape) + ", " +
+                           format_bytes(plan.results[i].bytes) + ", waits in a file between passes");
 
   // The largest steps with which every thread has a task of its own and one more is on its way.
   plan.threads = std::max(1, limits.threads);
-  const auto fixed = [&](int threads) { return base + static_cast<std::size_t>(threads - 1) * cost::thread_bytes; };
+  const auto fixed = [&](int threads) {
+    return base + static_cast<std::size_t>(threads - 1) * cost::thread_bytes;
+  };
   while (plan.threads > 1 && fixed(plan.threads) - base > limits.memory_bytes / 4) --plan.threads;
   Need need;
   for (std::size_t wish = cost::step_bytes;; wish /= 2) {
@@ -509,22 +539,30 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
     need = cut_all(wish, room / 100 * cost::sequential_percent);
     if (plan.ideal_bytes == 0) {
       const Need free = need.rereads == 0 ? need : cut_all(wish, ~std::size_t{0} / 4);
-      plan.ideal_bytes = round_up(fixed(plan.threads) + (free.rest + free.task * (parallel + 1)) / cost::sequential_percent * 100 + 4096, 4096);
+      plan.ideal_bytes =
+          round_up(fixed(plan.threads) +
+                       (free.rest + free.task * (parallel + 1)) / cost::sequential_percent * 100 + 4096,
+                   4096);
       if (need.rereads != 0) need = cut_all(wish, room / 100 * cost::sequential_percent);
     }
-    if (need.rest + need.task * (parallel + 1) <= room / 100 * cost::sequential_percent && need.rereads == 0) break;
+    if (need.rest + need.task * (parallel + 1) <= room / 100 * cost::sequential_percent && need.rereads == 0)
+      break;
     if (wish / 2 < cost::smallest_step_bytes) {
-      while (plan.threads > 1 && fixed(plan.threads) + need.rest + need.task * static_cast<std::size_t>(plan.threads) > limits.memory_bytes) --plan.threads;
+      while (plan.threads > 1 &&
+             fixed(plan.threads) + need.rest + need.task * static_cast<std::size_t>(plan.threads) >
+                 limits.memory_bytes)
+        --plan.threads;
       need = cut_all(wish, limits.memory_bytes - std::min(limits.memory_bytes, fixed(plan.threads)));
       break;
     }
   }
   if (plan.threads < limits.threads)
-    plan.notes.push_back("fewer_threads: " + std::to_string(plan.threads) + " of " + std::to_string(limits.threads) +
-                         " threads run, the budget has no room for more");
+    plan.notes.push_back("fewer_threads: " + std::to_string(plan.threads) + " of " +
+                         std::to_string(limits.threads) + " threads run, the budget has no room for more");
   if (need.rereads > 0)
-    plan.notes.push_back("rereads: " + std::to_string(need.rereads) + " of " + std::to_string(need.reads) +
-                         " chunk reads repeat an earlier one, the budget cannot keep all chunks that are needed again");
+    plan.notes.push_back(
+        "rereads: " + std::to_string(need.rereads) + " of " + std::to_string(need.reads) +
+        " chunk reads repeat an earlier one, the budget cannot keep all chunks that are needed again");
   plan.fixed_bytes = fixed(plan.threads);
   for (const Sweep& sweep : plan.sweeps) plan.fixed_bytes += sweep.graph_bytes;
   std::size_t most = 0;
@@ -536,7 +574,8 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
   plan.peak_bytes = plan.fixed_bytes + most;
   plan.ideal_bytes = std::max(plan.ideal_bytes, plan.peak_bytes);
   if (plan.peak_bytes > limits.memory_bytes)
-    fail(Errc::internal_error, "planning: peak above the budget; expected at most " + std::to_string(limits.memory_bytes) + ", got " +
+    fail(Errc::internal_error, "planning: peak above the budget; expected at most " +
+                                   std::to_string(limits.memory_bytes) + ", got " +
                                    std::to_string(plan.peak_bytes));
   predict(plan);
   return plan;

@@ -9,9 +9,10 @@
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
 
-/// Does every step need chunks of this port's source that no other step needs? Looks at one axis after another: between
-/// neighbouring steps the chunk must change.
-MORSEL_INLINE bool steps_keep_apart(const Stage& stage, const Expression& expression, std::size_t port_number) {
+/// Does every step need chunks of this port's source that no other step needs? Looks at one axis after
+/// another: between neighbouring steps the chunk must change.
+MORSEL_INLINE bool steps_keep_apart(const Stage& stage, const Expression& expression,
+                                    std::size_t port_number) {
   const Port& port = stage.ports[port_number];
   const Stream* found = nullptr;
   for (const Stream& stream : expression.streams)
@@ -26,8 +27,8 @@ MORSEL_INLINE bool steps_keep_apart(const Stage& stage, const Expression& expres
     const AxisMap* driven = nullptr;
     std::size_t beneath_axis = 0;
     for (std::size_t i = 0; i < found->view.maps.size(); ++i)
-      if (found->view.maps[i].kind == AxisMap::Kind::affine && found->view.maps[i].axis == static_cast<int>(axis) &&
-          found->view.maps[i].stride != 0) {
+      if (found->view.maps[i].kind == AxisMap::Kind::affine &&
+          found->view.maps[i].axis == static_cast<int>(axis) && found->view.maps[i].stride != 0) {
         if (driven) return false;
         driven = &found->view.maps[i];
         beneath_axis = i;
@@ -37,11 +38,13 @@ MORSEL_INLINE bool steps_keep_apart(const Stage& stage, const Expression& expres
     if (!driven) return false;
     const AxisGrid& chunks = port.grid.axis(beneath_axis);
     const Index step = steps.length(0);
-    if (steps.is_uniform() && chunks.is_uniform() && driven->offset == 0 && driven->stride == 1 && step % std::max<Index>(1, chunks.length(0)) == 0)
+    if (steps.is_uniform() && chunks.is_uniform() && driven->offset == 0 && driven->stride == 1 &&
+        step % std::max<Index>(1, chunks.length(0)) == 0)
       continue;
     for (Index k = 1; k < steps.count(); ++k) {
       const Index b = steps.begin(k);
-      const Index before = driven->offset + driven->stride * (b - 1), after = driven->offset + driven->stride * b;
+      const Index before = driven->offset + driven->stride * (b - 1),
+                  after = driven->offset + driven->stride * b;
       if (chunks.chunk_of(before) == chunks.chunk_of(after)) return false;
     }
   }
@@ -49,7 +52,8 @@ MORSEL_INLINE bool steps_keep_apart(const Stage& stage, const Expression& expres
 }
 
 MORSEL_INLINE bool reads_storage(const Port& port) {
-  return port.kind == Port::Kind::source && port.result < 0 && !port.source.spec().lends && (port.source.spec().does_io || !port.source.spec().reads_regions);
+  return port.kind == Port::Kind::source && port.result < 0 && !port.source.spec().lends &&
+         (port.source.spec().does_io || !port.source.spec().reads_regions);
 }
 
 }  // namespace detail
@@ -72,7 +76,9 @@ MORSEL_INLINE void form_sweeps(Plan& plan) {
       grown = false;
       for (std::size_t j = i + 1; j < plan.stages.size(); ++j) {
         if (sweep_of[j] >= 0 || plan.stages[j].pass != plan.stages[i].pass) continue;
-        if (std::none_of(sources[j].begin(), sources[j].end(), [&](const std::string& s) { return have.count(s) != 0; })) continue;
+        if (std::none_of(sources[j].begin(), sources[j].end(),
+                         [&](const std::string& s) { return have.count(s) != 0; }))
+          continue;
         sweep.stages.push_back(static_cast<int>(j));
         sweep_of[j] = sweep_of[i];
         have.insert(sources[j].begin(), sources[j].end());
@@ -105,7 +111,8 @@ MORSEL_INLINE void form_sweeps(Plan& plan) {
   }
 }
 
-MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes, Index& reads, Index& rereads) {
+MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes, Index& reads,
+                                Index& rereads) {
   using namespace detail;
   sweep.order.clear();
   sweep.chunks.clear();
@@ -141,7 +148,9 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
         for (const FetchItem& f : lay_out(stage, intersect(stage.steps.region(step), unit)).fetches) {
           if (!f.shared) continue;
           const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
-          const int source = source_numbers.emplace(port.source.identity(), static_cast<int>(source_numbers.size())).first->second;
+          const int source =
+              source_numbers.emplace(port.source.identity(), static_cast<int>(source_numbers.size()))
+                  .first->second;
           const Key key{source, port.grid.number(f.chunk)};
           const auto [it, fresh] = parts.emplace(key, SharedChunk{});
           if (fresh)
@@ -157,7 +166,8 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
     }
   }
   for (auto& [key, part] : parts) {
-    const Port& port = plan.stages[static_cast<std::size_t>(part.stage)].ports[static_cast<std::size_t>(part.port)];
+    const Port& port =
+        plan.stages[static_cast<std::size_t>(part.stage)].ports[static_cast<std::size_t>(part.port)];
     part.bytes = round_up(static_cast<std::size_t>(part.region.size()) * port.dtype.item_bytes(), 64);
   }
   // Several stages walk the storage together.
@@ -171,7 +181,7 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
   std::map<Key, std::vector<Index>> uses;
   for (std::size_t i = items.size(); i-- > 0;)
     for (const Key& key : items[i].keys) uses[key].push_back(static_cast<Index>(i));  // later uses first
-  std::map<Key, int> live;                     // key -> shared chunk
+  std::map<Key, int> live;                                                            // key -> shared chunk
   std::set<std::pair<Index, Key>> by_next_use;  // live ones, furthest last
   std::size_t held = 0;
   sweep.need_begin.push_back(0);
@@ -193,7 +203,8 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
           break;
         }
       }
-      if (victim == by_next_use.end() || std::binary_search(item.keys.begin(), item.keys.end(), victim->second)) {
+      if (victim == by_next_use.end() ||
+          std::binary_search(item.keys.begin(), item.keys.end(), victim->second)) {
         fits = false;
         break;
       }
@@ -228,8 +239,9 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
         live.erase(key);
       }
   }
-  sweep.graph_bytes = sweep.order.size() * sizeof(Sweep::Unit) + sweep.chunks.size() * (sizeof(SharedChunk) + 64) +
-                      sweep.need_begin.size() * sizeof(std::size_t) + sweep.needs.size() * sizeof(std::int32_t);
+  sweep.graph_bytes =
+      sweep.order.size() * sizeof(Sweep::Unit) + sweep.chunks.size() * (sizeof(SharedChunk) + 64) +
+      sweep.need_begin.size() * sizeof(std::size_t) + sweep.needs.size() * sizeof(std::int32_t);
   return fits;
 }
 
