@@ -412,7 +412,7 @@ inline Complex<R> narrow(double _Complex w) {
 
 template <class F, class R>
 void complex_function(Size n, void* out, const void* const* in, const void*) {
-  if (n == 0 || n > tile) return;
+  check_length(n);
   Complex<R>* o = static_cast<Complex<R>*>(out);
   const Complex<R>* a = static_cast<const Complex<R>*>(in[0]);
   Parts<R> z, result;
@@ -442,7 +442,7 @@ inline Complex<R> complex_power(Complex<R> a, int n) {
 }
 template <class R>
 void complex_pow(Size n, void* out, const void* const* in, const void*) {
-  if (n == 0 || n > tile) return;
+  check_length(n);
   Complex<R>* o = static_cast<Complex<R>*>(out);
   const Complex<R>* a = static_cast<const Complex<R>*>(in[0]);
   const Complex<R>* b = static_cast<const Complex<R>*>(in[1]);
@@ -474,14 +474,14 @@ void complex_pow(Size n, void* out, const void* const* in, const void*) {
 
 template <class R>
 void complex_abs(Size n, void* out, const void* const* in, const void*) {
-  if (n == 0 || n > tile) return;
+  check_length(n);
   Parts<R> z;
   split(n, z, static_cast<const Complex<R>*>(in[0]));
   modulus(n, static_cast<R*>(out), z);
 }
 template <class R>
 void complex_angle(Size n, void* out, const void* const* in, const void*) {
-  if (n == 0 || n > tile) return;
+  check_length(n);
   Parts<R> z;
   split(n, z, static_cast<const Complex<R>*>(in[0]));
   apply2<Atan2>(n, static_cast<R*>(out), z.im, z.re);
@@ -489,7 +489,7 @@ void complex_angle(Size n, void* out, const void* const* in, const void*) {
 // z / |z|; along an axis from one infinite part; NaN from two, and from NaN.
 template <class R>
 void complex_sign(Size n, void* out, const void* const* in, const void*) {
-  if (n == 0 || n > tile) return;
+  check_length(n);
   Complex<R>* o = static_cast<Complex<R>*>(out);
   const Complex<R>* a = static_cast<const Complex<R>*>(in[0]);
   constexpr R tiny = sizeof(R) == 8 ? R(0x1p-1000) : R(0x1p-100f),

@@ -176,7 +176,6 @@ struct Convert {  // to integers
   static To at(From x) {
     return static_cast<To>(x);
   }
-  static To at(Half x) { return truncate<To>(half_to_float(x.bits)); }
   static To at(float x) { return truncate<To>(x); }
   static To at(double x) { return truncate<To>(x); }
   template <class R>
@@ -191,17 +190,19 @@ struct Convert<bool> {
     return is_true(x);
   }
 };
+// The float whose nearest binary16 is that of x.
+template <class From>
+struct ToHalf {
+  // Integers beyond 2^24, which float rounds, are infinite in binary16 anyway.
+  static float at(From x) { return static_cast<float>(x); }
+};
 template <>
-struct Convert<Half> {
-  template <class From>
-  // Integers beyond 2^24, which float would round, are infinite in binary16 anyway.
-  static Half at(From x) {
-    return {float_to_half(static_cast<float>(x))};
-  }
-  static Half at(Half x) { return x; }
-  static Half at(double x) { return {float_to_half(round_to_odd(x))}; }
-  static Half at(Complex<float> x) { return at(x.re); }
-  static Half at(Complex<double> x) { return at(x.re); }
+struct ToHalf<double> {
+  static float at(double x) { return round_to_odd(x); }
+};
+template <class R>
+struct ToHalf<Complex<R>> {
+  static float at(Complex<R> x) { return ToHalf<R>::at(x.re); }
 };
 template <>
 struct Convert<float> {
@@ -280,4 +281,61 @@ void zero(Size n, void* out, const void* const*, const void*) {
 template <bool Value>
 void constant_bool(Size n, void* out, const void* const*, const void*) {
   __builtin_memset(out, Value ? 1 : 0, n);
+}
+
+// ==== float16 tiles
+
+// Elements of a tile: the most a kernel with buffers takes at once.
+inline constexpr Size tile = 256;
+template <class = void>
+inline void check_length(Size n) {
+  if (n > tile) __builtin_trap();
+}
+
+template <class = void>
+__attribute__((noinline)) void halves_to_floats(Size n, float* __restrict o, const Half* __restrict a) {
+  for (Size i = 0; i < n; ++i) o[i] = half_to_float(a[i].bits);
+}
+// F16C rounds as float_to_half does, and keeps the same bits of a NaN.
+template <class = void>
+__attribute__((noinline)) void floats_to_halves(Size n, Half* __restrict o, const float* __restrict a) {
+  Size i = 0;
+#if MORSEL_TILE_LEVEL == 2
+  for (; i + 16 <= n; i += 16) {
+    const __m256i h =
+        _mm512_maskz_cvtps_ph(0xffff, _mm512_loadu_ps(a + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __builtin_memcpy(o + i, &h, sizeof h);
+  }
+#elif MORSEL_TILE_LEVEL == 1
+  for (; i + 8 <= n; i += 8) {
+    const __m128i h = _mm256_cvtps_ph(_mm256_loadu_ps(a + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __builtin_memcpy(o + i, &h, sizeof h);
+  }
+#endif
+  for (; i < n; ++i) o[i] = {float_to_half(a[i])};
+}
+template <class From>
+void to_halves(Size n, void* out, const void* const* in, const void*) {
+  Half* o = static_cast<Half*>(out);
+  const From* a = static_cast<const From*>(in[0]);
+  check_length(n);
+  float floats[tile];
+  for (Size i = 0; i < n; ++i) floats[i] = ToHalf<From>::at(a[i]);
+  floats_to_halves(n, o, floats);
+}
+template <>
+inline void to_halves<float>(Size n, void* out, const void* const* in, const void*) {
+  floats_to_halves(n, static_cast<Half*>(out), static_cast<const float*>(in[0]));
+}
+template <class To>
+void from_halves(Size n, void* out, const void* const* in, const void*) {
+  check_length(n);
+  float floats[tile];
+  halves_to_floats(n, floats, static_cast<const Half*>(in[0]));
+  const void* argument = floats;
+  map1<Convert<To>, To, float>(n, out, &argument, nullptr);
+}
+template <>
+inline void from_halves<float>(Size n, void* out, const void* const* in, const void*) {
+  halves_to_floats(n, static_cast<float*>(out), static_cast<const Half*>(in[0]));
 }

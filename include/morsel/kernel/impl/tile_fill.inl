@@ -63,23 +63,13 @@ struct CastScaleOffset {
   }
 };
 
-template <class = void>
-__attribute__((noinline)) void halves_to_floats(Size n, float* out, const void* in) {
-  map1<Convert<float>, float, Half>(n, out, &in, nullptr);
-}
-template <class = void>
-__attribute__((noinline)) void floats_to_halves(Size n, void* out, const float* in) {
-  const void* argument = in;
-  map1<Convert<Half>, Half, float>(n, out, &argument, nullptr);
-}
-
 template <TileFn Kernel, int Arity, bool ToBool>
 void on_half(Size n, void* out, const void* const* in, const void* state) {
-  if (n == 0 || n > tile) return;
+  check_length(n);
   float buffers[Arity][tile];
   const void* arguments[Arity];
   for (int k = 0; k < Arity; ++k) {
-    halves_to_floats(n, buffers[k], in[k]);
+    halves_to_floats(n, buffers[k], static_cast<const Half*>(in[k]));
     arguments[k] = buffers[k];
   }
   if constexpr (ToBool) {
@@ -87,7 +77,7 @@ void on_half(Size n, void* out, const void* const* in, const void* state) {
   } else {
     float results[tile];
     Kernel(n, results, arguments, state);
-    floats_to_halves(n, out, results);
+    floats_to_halves(n, static_cast<Half*>(out), results);
   }
 }
 
@@ -95,7 +85,8 @@ inline constexpr int at_op(Op op) { return static_cast<int>(op); }
 
 template <class To>
 void fill_casts_to(TileFn (&cast)[tile_type_count][tile_type_count], int to) {
-  cast[b1][to] = map1<Convert<To>, To, bool>;
+  // A bool is 0 or 1, and loops over bytes become vectors where loops over bool do not.
+  cast[b1][to] = map1<Convert<To>, To, __UINT8_TYPE__>;
   cast[i8][to] = map1<Convert<To>, To, __INT8_TYPE__>;
   cast[i16][to] = map1<Convert<To>, To, __INT16_TYPE__>;
   cast[i32][to] = map1<Convert<To>, To, __INT32_TYPE__>;
@@ -104,11 +95,28 @@ void fill_casts_to(TileFn (&cast)[tile_type_count][tile_type_count], int to) {
   cast[u16][to] = map1<Convert<To>, To, __UINT16_TYPE__>;
   cast[u32][to] = map1<Convert<To>, To, __UINT32_TYPE__>;
   cast[u64][to] = map1<Convert<To>, To, __UINT64_TYPE__>;
-  cast[f16][to] = map1<Convert<To>, To, Half>;
+  cast[f16][to] = from_halves<To>;
   cast[f32][to] = map1<Convert<To>, To, float>;
   cast[f64][to] = map1<Convert<To>, To, double>;
   cast[c64][to] = map1<Convert<To>, To, Complex<float>>;
   cast[c128][to] = map1<Convert<To>, To, Complex<double>>;
+}
+
+template <class = void>
+void fill_casts_to_half(TileFn (&cast)[tile_type_count][tile_type_count]) {
+  cast[b1][f16] = to_halves<__UINT8_TYPE__>;
+  cast[i8][f16] = to_halves<__INT8_TYPE__>;
+  cast[i16][f16] = to_halves<__INT16_TYPE__>;
+  cast[i32][f16] = to_halves<__INT32_TYPE__>;
+  cast[i64][f16] = to_halves<__INT64_TYPE__>;
+  cast[u8][f16] = to_halves<__UINT8_TYPE__>;
+  cast[u16][f16] = to_halves<__UINT16_TYPE__>;
+  cast[u32][f16] = to_halves<__UINT32_TYPE__>;
+  cast[u64][f16] = to_halves<__UINT64_TYPE__>;
+  cast[f32][f16] = to_halves<float>;
+  cast[f64][f16] = to_halves<double>;
+  cast[c64][f16] = to_halves<Complex<float>>;
+  cast[c128][f16] = to_halves<Complex<double>>;
 }
 
 template <class To>
@@ -127,7 +135,8 @@ void fill_copies(TileTable& t, int k) {
   const Op copies[] = {Op::positive, Op::conj, Op::real};
   for (const Op op : copies) t.op[at_op(op)][k] = copy<Bytes>;
   t.op[at_op(Op::imag)][k] = zero<Bytes>;
-  t.op[at_op(Op::where)][k] = map3<Where, typename Raw<Bytes>::Type, bool, typename Raw<Bytes>::Type>;
+  t.op[at_op(Op::where)][k] =
+      map3<Where, typename Raw<Bytes>::Type, __UINT8_TYPE__, typename Raw<Bytes>::Type>;
   t.cast[k][k] = copy<Bytes>;
 }
 
@@ -360,7 +369,8 @@ void fill_complex(TileTable& t, int k) {
   fill_logical<Z>(t, k);
   fill_order<Z>(t, k);
   t.op[at_op(Op::positive)][k] = copy<sizeof(Z)>;
-  t.op[at_op(Op::where)][k] = map3<Where, typename Raw<sizeof(Z)>::Type, bool, typename Raw<sizeof(Z)>::Type>;
+  t.op[at_op(Op::where)][k] =
+      map3<Where, typename Raw<sizeof(Z)>::Type, __UINT8_TYPE__, typename Raw<sizeof(Z)>::Type>;
   t.cast[k][k] = copy<sizeof(Z)>;
   t.op[at_op(Op::conj)][k] = map1<Conj, Z, Z>;
   t.op[at_op(Op::real)][k] = map1<Real, R, Z>;
@@ -443,7 +453,7 @@ void fill_table(TileTable& t) {
   fill_casts_to<__UINT16_TYPE__>(t.cast, u16);
   fill_casts_to<__UINT32_TYPE__>(t.cast, u32);
   fill_casts_to<__UINT64_TYPE__>(t.cast, u64);
-  fill_casts_to<Half>(t.cast, f16);
+  fill_casts_to_half(t.cast);
   fill_casts_to<float>(t.cast, f32);
   fill_casts_to<double>(t.cast, f64);
   fill_casts_to<Complex<float>>(t.cast, c64);

@@ -244,15 +244,13 @@ void pow_of_floats(Size n, void* out, const void* const* in, const void*) {
       o[i] = with_sign_of(large_power(magnitude(a[i]), b[i]), o[i]);
 }
 
-inline constexpr Size tile = 256;
-
 // max(a, b) + log1p(exp(-|a - b|)): within 4 ulp of the larger of the two terms.
 template <class T>
 void log_add_exp(Size n, void* out, const void* const* in, const void*) {
   T* o = static_cast<T*>(out);
   const T* a = static_cast<const T*>(in[0]);
   const T* b = static_cast<const T*>(in[1]);
-  if (n == 0 || n > tile) return;
+  check_length(n);
   T t[tile], u[tile];
   for (Size i = 0; i < n; ++i) t[i] = -magnitude(a[i] - b[i]);
   apply1<Exp>(n, u, t);

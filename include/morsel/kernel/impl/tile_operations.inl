@@ -422,10 +422,15 @@ struct Clip {
     return Minimum::at(Maximum::at(x, low), high);
   }
 };
+// By masks: GCC makes no vectors of a choice by bool.
 struct Where {
   template <class T>
-  static T at(bool condition, T a, T b) {
-    return condition ? a : b;
+  static T at(__UINT8_TYPE__ condition, T a, T b) {
+    const T mask = static_cast<T>(T(0) - T(condition != 0));
+    return static_cast<T>((a & mask) | (b & ~mask));
+  }
+  static Wide at(__UINT8_TYPE__ condition, Wide a, Wide b) {
+    return {at(condition, a.low, b.low), at(condition, a.high, b.high)};
   }
 };
 
