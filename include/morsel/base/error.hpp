@@ -35,13 +35,19 @@ std::string_view name_of(Errc code);
 /// `<doing what>: <what is wrong>; expected <x>, got <y>`.
 class Error : public std::runtime_error {
  public:
-  Error(Errc code, std::string message) : std::runtime_error(std::move(message)), code_(code) {}
+  Error(Errc code, std::string message, int system_error = 0)
+      : std::runtime_error(std::move(message)), code_(code), system_error_(system_error) {}
   Errc code() const noexcept { return code_; }
+  /// The errno behind an io_error, 0 if there is none.
+  int system_error() const noexcept { return system_error_; }
+  /// True if trying again may help: a device or network that failed for the moment.
+  bool is_transient() const noexcept;
   /// The same error with "<what>: " put in front of the message.
   Error during(std::string_view what) const;
 
  private:
   Errc code_;
+  int system_error_ = 0;
 };
 
 /// Throws `Error{code, message}`; keeps call sites one line and out of the hot path.

@@ -13,6 +13,7 @@ struct Limits {
   bool fuse = true;   ///< one program per elementwise region of the graph
   bool share = true;  ///< folds with equal states share them, equal subexpressions are computed once
   bool super_instructions = true;
+  bool predict = true;  ///< fill requests and bytes of the prediction; a run does without
 };
 
 /// A source of the plan and its version when the graph was made.

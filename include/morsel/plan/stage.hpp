@@ -60,7 +60,7 @@ struct Port {
 };
 
 /// Elements of an expression output written to a result as they are.
-struct Store {
+struct ResultStore {
   int output = 0;  ///< of the stage's expression
   int result = 0;
 };
@@ -98,7 +98,7 @@ struct Stage {
   Grid grid;     ///< declared: leaves of the reductions
   std::vector<Port> ports;
   Expression expression;  ///< over the driver's positions
-  std::vector<Store> stores;
+  std::vector<ResultStore> stores;
   std::vector<ReduceGroup> groups;
   bool whole_chunks = false;  ///< steps must be declared chunks (map_chunks, visits)
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <morsel/api/evaluate.hpp>
+#include <morsel/base/warning.hpp>
 #include <morsel/exec/pool.hpp>
 #include <morsel/exec/sweep_job.hpp>
 #include <morsel/graph/pass.hpp>
@@ -60,6 +61,7 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
   limits.memory_bytes = options.memory.is_default() ? workspace.memory_bytes()
                         : own_limit                 ? options.memory.count()
                                     : std::min(options.memory.count(), workspace.memory_bytes());
+  limits.predict = false;
   Plan plan = lower(graph, targets, limits);
 
   // A run takes what it can use, not all there is; what it gets is what it is proven against.
@@ -78,6 +80,8 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
     plan = lower(graph, targets, limits);
   }
   plan.budget_bytes = granted;
+  for (const std::string& note : plan.notes)
+    warn(note.substr(0, note.find(':')), note.substr(std::min(note.size(), note.find(':') + 2)));
 
   RunOptions run_options;
   run_options.threads = plan.threads;

@@ -45,14 +45,29 @@ MORSEL_INLINE std::string_view name_of(Errc code) {
 }
 
 MORSEL_INLINE Error Error::during(std::string_view what) const {
-  return Error(code_, std::string(what) + ": " + this->what());
+  return Error(code_, std::string(what) + ": " + this->what(), system_error_);
+}
+
+MORSEL_INLINE bool Error::is_transient() const noexcept {
+  if (code_ != Errc::io_error) return false;
+  switch (system_error_) {
+    case EIO:
+    case EAGAIN:
+    case ESTALE:
+    case ETIMEDOUT:
+    case ECONNRESET:
+    case EREMOTEIO:
+      return true;
+    default:
+      return false;
+  }
 }
 
 MORSEL_INLINE void fail(Errc code, std::string message) { throw Error(code, std::move(message)); }
 
 MORSEL_INLINE void fail_errno(int error_number, std::string doing) {
   const Errc code = error_number == ENOENT || error_number == ENOTDIR ? Errc::not_found : Errc::io_error;
-  throw Error(code, std::move(doing) + ": " + std::strerror(error_number));
+  throw Error(code, std::move(doing) + ": " + std::strerror(error_number), error_number);
 }
 
 }  // namespace morsel::inline MORSEL_ABI

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 #include <morsel/exec/perform.hpp>
+#include <thread>
 
 namespace morsel::inline MORSEL_ABI::detail {
 
@@ -688,6 +689,20 @@ MORSEL_INLINE void Task::begin(Index place, const Region& unit, const Sweep* swe
   }
 }
 
+/// One fetch; errors that may pass are tried again, twice, 50 ms and 100 ms later.
+MORSEL_INLINE Fetched fetch_with_retry(const AnyChunkSource& source, const Dims& chunk, const Region& region,
+                                       std::span<std::byte> room, FetchMode mode,
+                                       const std::stop_token& stop) {
+  for (int attempt = 0;; ++attempt) {
+    try {
+      return source.fetch(chunk, region, room, mode, stop);
+    } catch (const Error& error) {
+      if (!error.is_transient() || attempt == 2 || stop.stop_requested()) throw;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50 << attempt));
+    }
+  }
+}
+
 MORSEL_INLINE Task::Fetch Task::fetch(FetchMode mode, const std::stop_token& stop) {
   const Stage& stage = run_.stage;
   if (!begun_) {
@@ -712,8 +727,8 @@ MORSEL_INLINE Task::Fetch Task::fetch(FetchMode mode, const std::stop_token& sto
     }
     const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
     if (!port.source.spec().does_io) continue;
-    const Fetched got =
-        port.source.fetch(f.chunk, f.region, {step + f.encoded_offset, f.encoded_bytes}, mode, stop);
+    const Fetched got = fetch_with_retry(port.source, f.chunk, f.region,
+                                         {step + f.encoded_offset, f.encoded_bytes}, mode, stop);
     if (got.state == Fetched::State::would_block) return Fetch::would_block;
     fetch_states_[fetched_] = got.state;
     f.encoded_bytes = std::min(f.encoded_bytes, got.encoded_bytes);
@@ -766,7 +781,7 @@ MORSEL_INLINE Task::Fetch Task::fetch_shared(std::size_t number, FetchMode mode,
                                  cost.encoded_bytes};
     Fetched::State state = Fetched::State::filled;
     if (spec.does_io) {
-      const Fetched got = port.source.fetch(at, chunk.region, encoded, mode, stop);
+      const Fetched got = fetch_with_retry(port.source, at, chunk.region, encoded, mode, stop);
       if (got.state == Fetched::State::would_block) {
         leave(SharedWindow::State::absent);
         return Fetch::would_block;
@@ -1055,9 +1070,9 @@ MORSEL_INLINE void Task::store_outputs() {
   const Stage& stage = run_.stage;
   if (stage.stores.empty()) return;
   std::vector<BufferView> outputs(stage.expression.outputs.size());
-  std::vector<const Store*> first(outputs.size(), nullptr);
+  std::vector<const ResultStore*> first(outputs.size(), nullptr);
   for (std::size_t i = 0; i < stage.stores.size(); ++i) {
-    const Store& store = stage.stores[i];
+    const ResultStore& store = stage.stores[i];
     const std::size_t k = static_cast<std::size_t>(store.output);
     const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
     const bool to_memory =
@@ -1074,7 +1089,7 @@ MORSEL_INLINE void Task::store_outputs() {
   }
   run_expression(stage.expression, run_.workspace_offset[0], box_, outputs);
   for (std::size_t i = 0; i < stage.stores.size(); ++i) {
-    const Store& store = stage.stores[i];
+    const ResultStore& store = stage.stores[i];
     const std::size_t k = static_cast<std::size_t>(store.output);
     const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
     const Target* target =
@@ -1097,7 +1112,7 @@ MORSEL_INLINE void Task::store_outputs() {
 MORSEL_INLINE void Task::deliver() {
   const Stage& stage = run_.stage;
   for (std::size_t i = 0; i < stage.stores.size(); ++i) {
-    const Store& store = stage.stores[i];
+    const ResultStore& store = stage.stores[i];
     const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
     if (result.output < 0) {
       if (result.spilled)

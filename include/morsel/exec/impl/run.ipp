@@ -97,7 +97,7 @@ MORSEL_INLINE SweepJob::SweepJob(RunState& run, const Sweep& sweep, const std::v
     for (const ReduceGroup& group : stage->stage.groups) bytes += node_bytes_per_task(stage->stage, group);
     node_bytes_.push_back(bytes);
     bool ordered = false;
-    for (const Store& store : stage->stage.stores) {
+    for (const ResultStore& store : stage->stage.stores) {
       const int output = run.plan.results[static_cast<std::size_t>(store.result)].output;
       const auto* visitor =
           output < 0 ? nullptr : std::get_if<VisitTarget>(&run.targets[static_cast<std::size_t>(output)]);

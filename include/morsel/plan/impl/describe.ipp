@@ -9,6 +9,19 @@
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
 
+/// The pass that makes a result.
+MORSEL_INLINE int pass_of(const Plan& plan, int result) {
+  for (const Stage& stage : plan.stages) {
+    for (const ResultStore& store : stage.stores)
+      if (store.result == result) return stage.pass;
+    for (const ReduceGroup& group : stage.groups)
+      for (const Fold& fold : group.folds)
+        for (const Finish& finish : fold.finishes)
+          if (finish.result == result) return stage.pass;
+  }
+  return 0;
+}
+
 MORSEL_INLINE std::string describe_port(const Port& port, const Plan& plan) {
   const std::string what = port.dtype.name() + " " + to_string(port.shape);
   switch (port.kind) {
@@ -16,7 +29,7 @@ MORSEL_INLINE std::string describe_port(const Port& port, const Plan& plan) {
       return "read " + port.name + "  " + what + (port.source.spec().lends ? "  (in memory)" : "");
     case Port::Kind::result:
       return "take " + plan.results[static_cast<std::size_t>(port.result)].name + "  " + what +
-             "  (from pass " + std::to_string(1) + ")";
+             "  (from pass " + std::to_string(pass_of(plan, port.result) + 1) + ")";
     case Port::Kind::expression:
       return "evaluate " + port.name + "  " + what;
     case Port::Kind::concat:
@@ -29,7 +42,7 @@ MORSEL_INLINE std::string describe_port(const Port& port, const Plan& plan) {
 
 MORSEL_INLINE std::vector<std::string> describe_outputs(const Stage& stage, const Plan& plan) {
   std::vector<std::string> lines;
-  for (const Store& store : stage.stores) {
+  for (const ResultStore& store : stage.stores) {
     const Result& r = plan.results[static_cast<std::size_t>(store.result)];
     lines.push_back("store " + r.name + "  " + r.dtype.name() + " " + to_string(r.shape));
   }
@@ -75,7 +88,9 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
     lines.push_back(format_bytes(stage.step_bytes) + " per task");
     std::vector<int> from;
     for (const Port& port : stage.ports) {
-      if (port.kind == Port::Kind::source) {
+      if (port.result >= 0) {
+        from.push_back(result_box[static_cast<std::size_t>(port.result)]);
+      } else if (port.kind == Port::Kind::source) {
         const std::string id = port.source.identity();
         const auto known =
             std::find_if(source_box.begin(), source_box.end(), [&](const auto& b) { return b.first == id; });
@@ -102,7 +117,7 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
       result_box[static_cast<std::size_t>(number)] = b;
       p.arrows.emplace_back(box, b);
     };
-    for (const Store& store : stage.stores)
+    for (const ResultStore& store : stage.stores)
       result(store.result, plan.results[static_cast<std::size_t>(store.result)].name);
     for (const ReduceGroup& group : stage.groups)
       for (const morsel::Fold& fold : group.folds)

@@ -404,7 +404,7 @@ MORSEL_INLINE TaskLayout lay_out_task(const Stage& stage, const std::vector<Targ
   }
   layout.leaf_workspace_offset = take(leaf_bytes);
   layout.output_offset = at;
-  for (const Store& store : stage.stores) {
+  for (const ResultStore& store : stage.stores) {
     const int output = results[static_cast<std::size_t>(store.result)].output;
     const Target* target = targets && output >= 0 && static_cast<std::size_t>(output) < targets->size()
                                ? &(*targets)[static_cast<std::size_t>(output)]

@@ -311,7 +311,7 @@ MORSEL_INLINE void cut_stage(Stage& stage, Cutter& cutter, std::size_t wish,
   size_stage(stage, targets, results);
 }
 
-MORSEL_INLINE void predict(Plan& plan) {
+MORSEL_INLINE void predict(Plan& plan, bool requests_too) {
   std::vector<std::string> seen;
   for (const PlannedSource& source : plan.sources) {
     const ArraySpec& spec = source.source.spec();
@@ -320,7 +320,7 @@ MORSEL_INLINE void predict(Plan& plan) {
   for (const Stage& stage : plan.stages) {
     const Index steps = stage.steps.count();
     // Steps of the middle stand for all where there are very many.
-    const Index looked = std::min<Index>(steps, cost::exact_steps);
+    const Index looked = requests_too ? std::min<Index>(steps, cost::exact_steps) : 0;
     Index requests = 0, chunks = 0;
     std::size_t decoded = 0, encoded = 0;
     for (Index i = 0; i < looked; ++i) {
@@ -332,7 +332,7 @@ MORSEL_INLINE void predict(Plan& plan) {
       }
     }
     const double scale = looked ? static_cast<double>(steps) / static_cast<double>(looked) : 0;
-    if (steps > looked) {
+    if (looked > 0 && steps > looked) {
       requests = static_cast<Index>(static_cast<double>(requests) * scale);
       decoded = static_cast<std::size_t>(static_cast<double>(decoded) * scale);
       encoded = static_cast<std::size_t>(static_cast<double>(encoded) * scale);
@@ -366,6 +366,7 @@ MORSEL_INLINE void predict(Plan& plan) {
     plan.prediction.decoded_bytes += decoded;
     plan.prediction.encoded_bytes += encoded;
   }
+  if (!requests_too) return;
   for (const Sweep& sweep : plan.sweeps)
     for (const SharedChunk& chunk : sweep.chunks) {
       const Port& port =
@@ -563,6 +564,12 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
     plan.notes.push_back(
         "rereads: " + std::to_string(need.rereads) + " of " + std::to_string(need.reads) +
         " chunk reads repeat an earlier one, the budget cannot keep all chunks that are needed again");
+  for (const Stage& stage : plan.stages)
+    for (const Port& port : stage.ports)
+      if (port.shared && port.result < 0 && !port.source.spec().reads_regions)
+        plan.notes.push_back("chunks_cut: the work cuts through the native chunks of " + port.name + ", " +
+                             to_string(port.grid.chunk_shape()) +
+                             "; they are read once and kept, whole multiples of them need less memory");
   plan.fixed_bytes = fixed(plan.threads);
   for (const Sweep& sweep : plan.sweeps) plan.fixed_bytes += sweep.graph_bytes;
   std::size_t most = 0;
@@ -577,7 +584,7 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
     fail(Errc::internal_error, "planning: peak above the budget; expected at most " +
                                    std::to_string(limits.memory_bytes) + ", got " +
                                    std::to_string(plan.peak_bytes));
-  predict(plan);
+  predict(plan, limits.predict);
   return plan;
 }
 
