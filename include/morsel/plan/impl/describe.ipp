@@ -103,8 +103,6 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
                       2 * stage.pass, "#dbe9f6"));
           from.push_back(source_box.back().second);
         }
-      } else if (port.kind == Port::Kind::result) {
-        from.push_back(result_box[static_cast<std::size_t>(port.result)]);
       }
     }
     const int box = add(std::move(lines), 2 * stage.pass + 1, "#fdf1d5");
