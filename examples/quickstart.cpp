@@ -1,7 +1,6 @@
 // The main job on real input: a file larger than the budget, read once, and every promise checked.
 //
-//   quickstart [DATA_SIZE [BUDGET [JSON]]]      defaults: 64MiB 8MiB quickstart.json; quickstart.sh asks for
-//   2GiB 32MiB
+//   quickstart [DATA_SIZE [BUDGET [JSON [keep]]]]      defaults: 64MiB 8MiB quickstart.json, the data removed
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,7 +75,10 @@ float temperature(morsel::Index day, morsel::Index lat, morsel::Index lon) {
   return 28 - 40 * north * north + 20 * north * season + 8 * noise;
 }
 
-int quickstart(const std::string& data_size, const std::string& budget, const std::string& json_path) {
+enum class Data { remove, keep };
+
+int quickstart(const std::string& data_size, const std::string& budget, const std::string& json_path,
+               Data data) {
   const std::string path = "temperature.npy";
   const std::size_t budget_bytes = morsel::parse_bytes(budget);
   const morsel::Index days = static_cast<morsel::Index>(morsel::parse_bytes(data_size) / (720 * 720 * 4));
@@ -243,7 +245,7 @@ int quickstart(const std::string& data_size, const std::string& budget, const st
   std::ofstream out(json_path);
   out << "{\n" << json << "\n}\n";
   out.close();
-  std::remove(path.c_str());
+  if (data == Data::remove) std::remove(path.c_str());
   std::printf("\n%s%s%s  figures: %s\n", broken ? red() : green(),
               broken ? "something is not as promised" : "everything as promised", plain(), json_path.c_str());
   return out && broken == 0 ? 0 : 1;
@@ -254,7 +256,8 @@ int quickstart(const std::string& data_size, const std::string& budget, const st
 int main(int argc, char** argv) {
   try {
     return quickstart(argc > 1 ? argv[1] : "64MiB", argc > 2 ? argv[2] : "8MiB",
-                      argc > 3 ? argv[3] : "quickstart.json");
+                      argc > 3 ? argv[3] : "quickstart.json",
+                      argc > 4 && std::strcmp(argv[4], "keep") == 0 ? Data::keep : Data::remove);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "quickstart: %s\n", error.what());
     return 1;
