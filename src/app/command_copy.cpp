@@ -16,7 +16,8 @@ void copy(Session& session, const CopyArguments& arguments) {
       throw UsageError(std::string("--chunks: ") + error.what());
     }
   }
-  const OpenedEdge opened = open_edge(source_path(arguments.source, session.dataset));
+  const OpenedEdge opened = open_edge(source_path(arguments.source, session.dataset),
+                                      is_npy(arguments.target) ? Values::as_stored : Values::computed_with);
   const Edge edge = arguments.chunks.empty() ? opened.edge : rechunk(opened.edge, chunks);
   if (!arguments.shards.empty() || !arguments.codec.empty())
     fail(Errc::unsupported, "copy to '" + arguments.target +

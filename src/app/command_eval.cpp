@@ -66,7 +66,12 @@ void eval(Session& session, const EvalArguments& arguments) {
     if (source == sources.end()) return std::nullopt;
     auto edge = opened.find(name);
     if (edge == opened.end())
-      edge = opened.emplace(name, open_edge(source_path(source->second, session.dataset), chunks).edge).first;
+      edge =
+          opened
+              .emplace(
+                  name,
+                  open_edge(source_path(source->second, session.dataset), Values::computed_with, chunks).edge)
+              .first;
     return Value(edge->second);
   };
   Edge result;

@@ -7,7 +7,8 @@ namespace morsel::app {
 
 void get(Session& session, const GetArguments& arguments) {
   slice_items(arguments.slice);  // a slice that does not parse is wrong whatever the file
-  const OpenedEdge opened = open_edge(source_path(arguments.source, session.dataset));
+  const OpenedEdge opened = open_edge(source_path(arguments.source, session.dataset),
+                                      is_npy(arguments.out) ? Values::as_stored : Values::computed_with);
   write_result(session, sliced(opened.edge, arguments.slice), arguments.out, Existing::replace);
 }
 

@@ -14,8 +14,11 @@ std::string source_path(const std::string& source, const std::string& dataset) {
   return path + (dataset[0] == '/' ? "" : "/") + dataset;
 }
 
-OpenedEdge open_edge(const std::string& path, const ChunkSpec& chunks) {
+OpenedEdge open_edge(const std::string& path, Values values, const ChunkSpec& chunks) {
   OpenedArray opened = open_path(path);
+  const ArraySpec& spec = opened.source.spec();
+  if (values == Values::as_stored && (spec.format == "npy" || spec.format == "npz"))
+    opened = open_path(path, {{"keep_bool_bytes", "1"}});
   OpenedEdge result;
   result.dims = names_through(opened.view, opened.source.spec().dims);
   result.edge = make_source(std::move(opened.source), opened.view, chunks, path);

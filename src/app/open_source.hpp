@@ -17,7 +17,11 @@ struct OpenedEdge {
   Edge edge;
   std::vector<std::string> dims;  ///< names of the axes of `edge`, or empty
 };
-OpenedEdge open_edge(const std::string& path, const ChunkSpec& chunks = {});
+/// The values of an array to compute with, or its stored bytes for a copy that must equal the file: elements
+/// of bool that are neither 0 nor 1 stay what they are.
+enum class Values : std::uint8_t { computed_with, as_stored };
+OpenedEdge open_edge(const std::string& path, Values values = Values::computed_with,
+                     const ChunkSpec& chunks = {});
 
 /// Names of a view's axes, from those of the array beneath; empty if there are none.
 std::vector<std::string> names_through(const View& view, const std::vector<std::string>& beneath);

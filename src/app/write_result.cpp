@@ -34,11 +34,13 @@ std::string ending_of(const std::string& path) {
 
 }  // namespace
 
+bool is_npy(const std::string& path) { return ending_of(path) == ".npy"; }
+
 void write_result(Session& session, const Edge& value, const std::string& path, Existing existing) {
   if (path.empty() || path == "-") return print_array(session, value);
   const std::string ending = ending_of(path);
   bool ran = false;
-  if (ending == ".npy") {
+  if (is_npy(path)) {
     NpySinkOptions options;
     options.overwrite = existing == Existing::replace;
     ran = session.run({value}, {SinkTarget{NpySink(path, value.dtype(), value.shape(), options)}});

@@ -47,6 +47,9 @@ std::string make_npy_header(const DType& dtype, const Shape& shape, ElementOrder
 struct NpyOptions {
   FileAccess access = FileAccess::pread;
   bool drop_cache = false;
+  /// Elements of bool stay the bytes they are, for copies that must equal the file; they are not values to
+  /// compute with if one is neither 0 nor 1.
+  bool keep_bool_bytes = false;
 };
 
 /// The array in a .npy file; bytes after it are ignored. In Fortran order the source has the reversed shape,

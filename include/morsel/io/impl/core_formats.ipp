@@ -9,19 +9,21 @@ namespace morsel::inline MORSEL_ABI {
 
 namespace detail {
 
-/// The options `access` (pread, map) and `drop_cache` (0, 1) of the formats that read elements straight from
-/// a file.
+/// The options `access` (pread, map), `drop_cache` (0, 1) and `keep_bool_bytes` (0, 1) of the formats that
+/// read elements straight from a file.
 MORSEL_INLINE NpyOptions npy_options(const FormatOptions& options, const std::string& doing) {
   NpyOptions npy;
   for (std::size_t i = 0; i < options.size(); ++i) {
     const std::string &name = options[i].first, &value = options[i].second;
     const bool is_access = name == "access" && (value == "pread" || value == "map");
     const bool is_drop_cache = name == "drop_cache" && (value == "0" || value == "1");
-    if (!is_access && !is_drop_cache)
+    const bool is_keep = name == "keep_bool_bytes" && (value == "0" || value == "1");
+    if (!is_access && !is_drop_cache && !is_keep)
       fail(Errc::invalid_argument, doing +
-                                       ": unknown option; expected access=pread, access=map, drop_cache=0 or "
-                                       "drop_cache=1, got " +
+                                       ": unknown option; expected access=pread, access=map, drop_cache=0, "
+                                       "drop_cache=1, keep_bool_bytes=0 or keep_bool_bytes=1, got " +
                                        name + "=" + value);
+    if (is_keep) npy.keep_bool_bytes = value == "1";
     if (is_access) npy.access = value == "map" ? FileAccess::map : FileAccess::pread;
     if (is_drop_cache) npy.drop_cache = value == "1";
   }

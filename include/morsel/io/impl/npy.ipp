@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstring>
@@ -526,6 +527,12 @@ MORSEL_INLINE std::string make_npy_header(const DType& dtype, const Shape& shape
 
 namespace detail {
 
+MORSEL_INLINE void keep_bool_bytes(NpyHeader& header) {
+  header.mends.erase(std::remove_if(header.mends.begin(), header.mends.end(),
+                                    [](const Mend& mend) { return mend.kind == Mend::Kind::boolean; }),
+                     header.mends.end());
+}
+
 /// Refuses a header that promises more than there is.
 MORSEL_INLINE void check_npy_size(const NpyHeader& header, Index file_bytes, const std::string& doing) {
   if (header.data_bytes <= file_bytes - header.data_offset) return;
@@ -552,7 +559,8 @@ MORSEL_INLINE OpenedArray open_npy(const std::string& path, const NpyOptions& op
     bytes.resize(header_bytes);
     file.read(0, bytes);
   }
-  const NpyHeader header = parse_npy_header(bytes, doing);
+  NpyHeader header = parse_npy_header(bytes, doing);
+  if (options.keep_bool_bytes) detail::keep_bool_bytes(header);
   detail::check_npy_size(header, file_bytes, doing);
   RawSourceOptions source;
   source.format = "npy";

@@ -319,12 +319,14 @@ class DeflatedNpySource {
 };
 
 MORSEL_INLINE OpenedArray open_deflated_npy(const ZipDirectory& directory, const ZipMember& member,
-                                            const std::string& doing, std::string identity) {
+                                            const std::string& doing, std::string identity,
+                                            const NpyOptions& options) {
   const auto unpacked = std::make_shared<DeflatedMember>(directory, member, doing);
   std::vector<std::byte> bytes;
   unpacked->read_head(bytes, npy_prefix_bytes);
   unpacked->read_head(bytes, npy_header_bytes(bytes, doing));
-  const NpyHeader header = parse_npy_header(bytes, doing);
+  NpyHeader header = parse_npy_header(bytes, doing);
+  if (options.keep_bool_bytes) keep_bool_bytes(header);
   check_npy_size(header, member.bytes, doing);
   const View view = header.view();
   return {DeflatedNpySource(unpacked, header, std::move(identity)), view};
@@ -362,7 +364,8 @@ MORSEL_INLINE OpenedArray open_stored_npy(const ZipDirectory& directory, const Z
     bytes.resize(header_bytes);
     file.read(begin, bytes);
   }
-  const NpyHeader header = parse_npy_header(bytes, doing);
+  NpyHeader header = parse_npy_header(bytes, doing);
+  if (options.keep_bool_bytes) keep_bool_bytes(header);
   check_npy_size(header, member.bytes, doing);
   RawSourceOptions source;
   source.format = "npz";
@@ -397,7 +400,7 @@ MORSEL_INLINE OpenedArray open_npz(const std::string& path, const std::string& n
   const std::string identity = "npz:" + directory.file().path() + "#" + member->name;
   if (member->method == 0) return detail::open_stored_npy(directory, *member, doing, identity, options);
 #if defined(MORSEL_HAVE_ZLIB)
-  if (member->method == 8) return detail::open_deflated_npy(directory, *member, doing, identity);
+  if (member->method == 8) return detail::open_deflated_npy(directory, *member, doing, identity, options);
 #endif
   fail(Errc::unsupported, doing + ": compressed with " +
                               (member->method == 8 ? "deflate, and this build is without zlib"
