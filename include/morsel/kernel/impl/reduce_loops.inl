@@ -186,6 +186,7 @@ inline constexpr Size row_block_rows = 64;
 inline constexpr int vector_doubles = MORSEL_VECTOR_BYTES / 8;
 
 typedef double Doubles __attribute__((vector_size(MORSEL_VECTOR_BYTES)));
+typedef Int Longs __attribute__((vector_size(MORSEL_VECTOR_BYTES)));
 typedef float HalfFloats __attribute__((vector_size(MORSEL_VECTOR_BYTES / 2)));
 
 inline Doubles load(const double* x) {
@@ -194,9 +195,15 @@ inline Doubles load(const double* x) {
   return v;
 }
 inline Doubles load(const float* x) {
+#if MORSEL_VECTOR_BYTES == 64
+  return _mm512_cvtps_pd(_mm256_loadu_ps(x));
+#elif MORSEL_VECTOR_BYTES == 32
+  return _mm256_cvtps_pd(_mm_loadu_ps(x));
+#else
   HalfFloats v;
   __builtin_memcpy(&v, x, sizeof v);
   return __builtin_convertvector(v, Doubles);
+#endif
 }
 
 struct Add {
@@ -388,14 +395,32 @@ inline void merge_moments(ComplexMoments& a, const ComplexMoments& b) {
                      (a.m2 + b.m2) + square * (na * share)};
 }
 
-// Converts n <= 512 elements; with `skip`, NaN becomes `instead` in all parts. Returns how many are not NaN.
+inline constexpr double no_shift[2] = {0.0, 0.0};
+
+// Converts n <= 512 elements and takes `shift` (width doubles) from them; with `skip`, NaN becomes `instead`
+// in all parts. Returns how many are not NaN.
 template <class T, bool skip>
-inline Int stage(const void* x, Size n, double instead, double* out) {
+inline Int stage(const void* x, Size n, const double* shift, double instead, double* out) {
   constexpr int width = Elements<T>::width;
   Int count = 0;
-  for (Size i = 0; i < n; ++i) {
+  Size whole = 0;
+  if constexpr (skip && Elements<T>::direct && width == 1) {
+    Longs seen = {};
+    const Doubles other = Doubles{} + instead, shifts = Doubles{} + *shift;
+    whole = n / vector_doubles * vector_doubles;
+    for (Size i = 0; i < whole; i += vector_doubles) {
+      const Doubles v = load(static_cast<const typename Elements<T>::Scalar*>(x) + i);
+      const Longs number = v == v;
+      seen -= number;
+      const Doubles kept = number ? v - shifts : other;
+      __builtin_memcpy(out + i, &kept, sizeof kept);
+    }
+    for (int k = 0; k < vector_doubles; ++k) count += seen[k];
+  }
+  for (Size i = whole; i < n; ++i) {
     const T v = get<T>(x, i);
     spread(out + i * width, v);
+    for (int w = 0; w < width; ++w) out[i * width + w] -= shift[w];
     if constexpr (skip) {
       const bool nan = is_nan(v);
       for (int w = 0; w < width; ++w) out[i * width + w] = nan ? instead : out[i * width + w];
@@ -415,7 +440,7 @@ inline Int fold_block(const void* x, Size n, double* out) {
     return static_cast<Int>(n);
   } else {
     double staged[block * width];
-    const Int count = stage<T, skip>(x, n, Op::identity, staged);
+    const Int count = stage<T, skip>(x, n, no_shift, Op::identity, staged);
     if constexpr (pairs_product) {
       if constexpr (skip)
         for (Size i = 0; i < n; ++i)
@@ -569,7 +594,7 @@ struct MomentsFold {
     } else {
       double staged[block * width];
       const double* values = staged;
-      const Int count = stage<T, skip>(x, n, 0.0, staged);
+      const Int count = stage<T, skip>(x, n, no_shift, 0.0, staged);
       if (count == 0) {
         state = State{};
         return;
@@ -577,12 +602,8 @@ struct MomentsFold {
       fold_blocks<Add, width, 1, false>(values, n, nullptr, mean);
       for (int w = 0; w < width; ++w) mean[w] = mean[w] / static_cast<double>(count);
       if constexpr (skip) {
-        for (Size i = 0; i < n; ++i) {
-          const bool nan = is_nan(get<T>(x, i));
-          for (int w = 0; w < width; ++w) staged[i * width + w] = nan ? 0.0 : staged[i * width + w] - mean[w];
-        }
-        const double zero[width] = {};
-        fold_blocks<Add, width, 1, true>(values, n, zero, m2);
+        stage<T, skip>(x, n, mean, 0.0, staged);
+        fold_blocks<Add, width, 1, true>(values, n, no_shift, m2);
       } else {
         fold_blocks<Add, width, 1, true>(values, n, mean, m2);
       }
@@ -876,75 +897,62 @@ struct FloatVector<double> {
   using Bit = std::int64_t;
 };
 
-// Comparisons alone leave two questions open that two more accumulators answer: was there a NaN (or,
-// skipping, a number), and, if the extreme is zero, was there a zero of the sign that wins.
+// A comparison with NaN is false, so that NaN is passed over. What is left open is looked up only when it
+// matters: was there a NaN (the sum of all elements is NaN then), was there a number at all (if the extreme
+// is infinite), was there a zero of the sign that wins (if it is zero).
 template <bool max, bool skip, class F>
 inline double float_extreme(const void* x, Size n) {
   using Values = typename FloatVector<F>::Values;
-  using Bits = typename FloatVector<F>::Bits;
-  using Bit = typename FloatVector<F>::Bit;
   constexpr Size width = MORSEL_VECTOR_BYTES / sizeof(F);
   constexpr int unroll = 4;
   const F worst = max ? -__builtin_inff() : __builtin_inff();
   double acc = skip ? __builtin_nan("") : static_cast<double>(worst);
   Size i = 0;
   if (n >= unroll * width) {
-    Values best[unroll];
-    Bits flag[unroll], sign[unroll];
+    Values best[unroll], sum[unroll];
     for (int k = 0; k < unroll; ++k) {
       best[k] = Values{} + worst;
-      flag[k] = Bits{};
-      sign[k] = max ? ~Bits{} : Bits{};
+      sum[k] = Values{};
     }
     for (; i + unroll * width <= n; i += unroll * width)
       for (int k = 0; k < unroll; ++k) {
         Values v;
         __builtin_memcpy(&v, static_cast<const char*>(x) + (i + static_cast<Size>(k) * width) * sizeof(F),
                          sizeof v);
-        flag[k] |= skip ? v == v : v != v;
-        if constexpr (max) {
+        if constexpr (max)
           best[k] = v > best[k] ? v : best[k];
-          sign[k] &= __builtin_bit_cast(Bits, v);
-        } else {
+        else
           best[k] = v < best[k] ? v : best[k];
-          sign[k] |= __builtin_bit_cast(Bits, v);
-        }
+        if constexpr (!skip) sum[k] += v;
       }
     for (int k = 1; k < unroll; ++k) {
       best[0] = (max ? best[k] > best[0] : best[k] < best[0]) ? best[k] : best[0];
-      flag[0] |= flag[k];
-      sign[0] = max ? sign[0] & sign[k] : sign[0] | sign[k];
+      sum[0] += sum[k];
     }
-    F value[width];
-    Bit flags[width], signs[width];
+    F value[width], sums[width];
     __builtin_memcpy(value, &best[0], sizeof value);
-    __builtin_memcpy(flags, &flag[0], sizeof flags);
-    __builtin_memcpy(signs, &sign[0], sizeof signs);
-    F extreme = value[0];
-    Bit any = flags[0];
-    bool zero_wins = max ? signs[0] >= 0 : signs[0] < 0;
+    __builtin_memcpy(sums, &sum[0], sizeof sums);
+    F extreme = value[0], total = sums[0];
     for (Size k = 1; k < width; ++k) {
       extreme = (max ? value[k] > extreme : value[k] < extreme) ? value[k] : extreme;
-      any |= flags[k];
-      zero_wins |= max ? signs[k] >= 0 : signs[k] < 0;
+      total += sums[k];
     }
-    if (skip ? any != 0 : any == 0) {
-      if (extreme == 0) {
-        extreme = max ? -F(0) : F(0);
-        if (zero_wins && !skip) extreme = -extreme;
-        // A skipped NaN has a sign too: look again.
-        if (zero_wins && skip)
-          for (Size k = 0; k < i; ++k) {
-            const F v = get<F>(x, k);
-            if (v == 0 && (__builtin_signbit(v) != 0) != max) {
-              extreme = v;
-              break;
-            }
-          }
-      }
+    Size seen = 0;
+    if (!skip && total != total)
+      for (Size k = 0; k < i; ++k) seen += is_nan(get<F>(x, k)) ? 1 : 0;
+    if (skip && extreme == worst)
+      for (Size k = 0; k < i; ++k) seen += is_nan(get<F>(x, k)) ? 0 : 1;
+    if (!skip && seen != 0) return __builtin_nan("");
+    if (!skip || extreme != worst || seen != 0) {
       acc = static_cast<double>(extreme);
-    } else {
-      acc = __builtin_nan("");
+      if (extreme == 0) {
+        Size winning = 0;
+        for (Size k = 0; k < i; ++k) {
+          const F v = get<F>(x, k);
+          winning += (v == 0) & ((__builtin_bit_cast(typename FloatVector<F>::Bit, v) < 0) != max) ? 1 : 0;
+        }
+        acc = (winning != 0) != max ? -0.0 : 0.0;
+      }
     }
   }
   for (; i < n; ++i) acc = better<max, skip>(acc, static_cast<double>(get<F>(x, i)));
@@ -1098,8 +1106,6 @@ struct SlotConstants {
   __m512d scale, offset, low, high;
   __m512i guard, far;
 };
-inline __m512d load_doubles(const double* x) { return _mm512_loadu_pd(x); }
-inline __m512d load_doubles(const float* x) { return _mm512_cvtps_pd(_mm256_loadu_ps(x)); }
 
 // The slots of 8 elements in the low halves of 8 words; near[k] set where an edge is near.
 inline __m512i eight_slots(__m512d x, const SlotConstants& c, __mmask8& near) {
@@ -1135,11 +1141,11 @@ inline void slots_of_batch(const S* x, const SlotConstants& c, const HistogramBi
   __mmask8 near = 0;
   for (Size i = 0; i < slot_batch; i += 8)
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
-                        _mm512_cvtepi64_epi32(eight_slots(load_doubles(x + i), c, near)));
+                        _mm512_cvtepi64_epi32(eight_slots(load(x + i), c, near)));
   if (__builtin_expect(near != 0, 0))
     for (Size i = 0; i < slot_batch; i += 8)
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
-                          _mm512_cvtepi64_epi32(eight_exact_slots(load_doubles(x + i), c, bins)));
+                          _mm512_cvtepi64_epi32(eight_exact_slots(load(x + i), c, bins)));
 }
 #elif MORSEL_VECTOR_BYTES == 32
 struct SlotConstants {
@@ -1153,8 +1159,6 @@ struct SlotConstants {
   __m256d scale, offset, low, high;
   __m256i guard, far;
 };
-inline __m256d load_doubles(const double* x) { return _mm256_loadu_pd(x); }
-inline __m256d load_doubles(const float* x) { return _mm256_cvtps_pd(_mm_loadu_ps(x)); }
 
 inline __m256d slot_bits(__m256d x, const SlotConstants& c) {
   const __m256d u = _mm256_add_pd(_mm256_mul_pd(x, c.scale), c.offset);
@@ -1166,7 +1170,7 @@ inline void slots_of_batch(const S* x, const SlotConstants& c, const HistogramBi
                            std::uint32_t* out) {
   __m256i near = _mm256_setzero_si256();
   for (Size i = 0; i < slot_batch; i += 8) {
-    const __m256d a = slot_bits(load_doubles(x + i), c), b = slot_bits(load_doubles(x + i + 4), c);
+    const __m256d a = slot_bits(load(x + i), c), b = slot_bits(load(x + i + 4), c);
     // Words 0 2 4 6 of the pair: lanes 0 1 4 5 2 3 6 7, which the order of counting does not mind.
     const __m256i low =
         _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(a), _mm256_castpd_ps(b), 0x88));
@@ -1195,7 +1199,7 @@ inline void slots_of_batch(const S* x, const SlotConstants&, const HistogramBins
 inline constexpr Size slot_tables = 4;
 inline constexpr Size max_tabled_slots = 2050;
 
-// Tallies n elements into tables[slot_tables * slot + k]. The slots of one batch are computed while the
+// Tallies n elements into tables[max_tabled_slots * k + slot]. The slots of one batch are computed while the
 // increments of the last one are under way.
 template <class S>
 inline void tally(const S* x, Size n, const HistogramBins& bins, std::uint32_t* tables) {
@@ -1207,10 +1211,10 @@ inline void tally(const S* x, Size n, const HistogramBins& bins, std::uint32_t* 
     if (b + 1 < batches) slots_of_batch(x + (b + 1) * slot_batch, constants, bins, slots[(b + 1) % 2]);
     const std::uint32_t* now = slots[b % 2];
     for (Size i = 0; i < slot_batch; i += slot_tables)
-      for (Size k = 0; k < slot_tables; ++k) ++tables[slot_tables * now[i + k] + k];
+      for (Size k = 0; k < slot_tables; ++k) ++tables[max_tabled_slots * k + now[i + k]];
   }
   for (Size i = batches * slot_batch; i < n; ++i)
-    ++tables[slot_tables * estimated_slot(static_cast<double>(x[i]), bins) + i % slot_tables];
+    ++tables[max_tabled_slots * (i % slot_tables) + estimated_slot(static_cast<double>(x[i]), bins)];
 }
 
 #if MORSEL_VECTOR_BYTES == 64
@@ -1222,9 +1226,9 @@ inline void slots_of_pairs(const S* x, const SlotConstants& c, const HistogramBi
                            std::uint16_t* out) {
   __mmask8 near = 0;
   __m512i slot[4];
-  for (int v = 0; v < 4; ++v) slot[v] = eight_slots(load_doubles(x + 8 * v), c, near);
+  for (int v = 0; v < 4; ++v) slot[v] = eight_slots(load(x + 8 * v), c, near);
   if (__builtin_expect(near != 0, 0))
-    for (int v = 0; v < 4; ++v) slot[v] = eight_exact_slots(load_doubles(x + 8 * v), c, bins);
+    for (int v = 0; v < 4; ++v) slot[v] = eight_exact_slots(load(x + 8 * v), c, bins);
   // Only the low 32 bits of each word are the slot; 16 of the sum are kept.
   _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
                    _mm512_cvtepi64_epi16(_mm512_add_epi64(_mm512_mul_epu32(slot[0], side), slot[1])));
@@ -1303,19 +1307,23 @@ struct HistogramFold {
   static void run_tables(Int* counts, const void* x, Size n, const HistogramBins& bins) {
     std::uint32_t tables[slot_tables * max_tabled_slots];
     const Size slots = static_cast<Size>(bins.bins) + 2;
-    __builtin_memset(tables, 0, slots * slot_tables * sizeof(std::uint32_t));
+    for (Size k = 0; k < slot_tables; ++k)
+      __builtin_memset(tables + max_tabled_slots * k, 0, slots * sizeof(std::uint32_t));
     if constexpr (Elements<T>::direct) {
       tally(static_cast<const S*>(x), n, bins, tables);
     } else {
       double staged[block];
       for (Size first = 0; first < n; first += block) {
         const Size some = n - first < block ? n - first : block;
-        stage<T, false>(static_cast<const char*>(x) + first * sizeof(T), some, 0.0, staged);
+        stage<T, false>(static_cast<const char*>(x) + first * sizeof(T), some, no_shift, 0.0, staged);
         tally(static_cast<const double*>(staged), some, bins, tables);
       }
     }
-    for (Size slot = 1; slot + 1 < slots; ++slot)
-      for (Size k = 0; k < slot_tables; ++k) counts[slot - 1] += tables[slot_tables * slot + k];
+    for (Size bin = 0; bin + 2 < slots; ++bin) {
+      std::uint32_t sum = 0;
+      for (Size k = 0; k < slot_tables; ++k) sum += tables[max_tabled_slots * k + bin + 1];
+      counts[bin] += sum;
+    }
   }
 
   static void run(Int* counts, const void* x, Size n, const HistogramBins& bins) {
