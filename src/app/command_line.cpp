@@ -282,7 +282,8 @@ std::string one_line(std::string text) {
   return text;
 }
 
-int report(int code, const std::string& message) {
+int report(Session& session, int code, const std::string& message) {
+  session.clear_progress();
   const std::string line = "morsel: " + one_line(message) + "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
   return code;
@@ -322,15 +323,16 @@ int run_command(const std::vector<std::string>& arguments) {
     parsed.session.out.flush();
     return 0;
   } catch (const UsageError& error) {
-    return report(2, error.what());
+    return report(parsed.session, 2, error.what());
   } catch (const Error& error) {
-    if (interrupt.signal() != 0) return report(interrupt.exit_code(), "interrupted; nothing was written");
-    return report(1, error.what());
+    if (interrupt.signal() != 0)
+      return report(parsed.session, interrupt.exit_code(), "interrupted; nothing was written");
+    return report(parsed.session, 1, error.what());
   } catch (const std::bad_alloc&) {
-    return report(1,
+    return report(parsed.session, 1,
                   "out of memory: the system refused an allocation; expected a smaller result or --memory");
   } catch (const std::exception& error) {
-    return report(1, std::string("internal error: ") + error.what());
+    return report(parsed.session, 1, std::string("internal error: ") + error.what());
   }
 }
 

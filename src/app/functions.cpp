@@ -784,8 +784,7 @@ std::string similar_functions(std::string_view name) {
       }
     if (least <= most) found.emplace_back(least, closest);
   }
-  std::stable_sort(found.begin(), found.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(found.begin(), found.end());
   if (found.size() > 3) found.resize(3);
   std::string out;
   for (std::size_t i = 0; i < found.size(); ++i)

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 
 namespace morsel::app {
@@ -36,7 +37,29 @@ void Output::flush() {
   text_.clear();
 }
 
-ComputeOptions Session::options() const {
+void Session::clear_progress() {
+  if (!bar_on_terminal_) return;
+  std::fputs("\r\033[K", stderr);
+  bar_on_terminal_ = false;
+}
+
+ProgressCallback Session::progress_callback() {
+  // Long enough that most commands are over before a bar would only flicker.
+  constexpr double patience_seconds = 0.5;
+  const std::string asked = environment("MORSEL_PROGRESS");
+  const bool always = progress ? *progress : !asked.empty() && asked != "0";
+  const bool never = progress ? !*progress : asked == "0";
+  const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
+  if (never || (!always && !is_terminal)) return {};
+  return [this, always, is_terminal, bar = progress_bar(always), shown = false](const Progress& now) mutable {
+    if (!always && !shown && (now.finished || now.seconds < patience_seconds)) return;
+    shown = true;
+    bar(now);
+    bar_on_terminal_ = is_terminal && !now.finished;
+  };
+}
+
+ComputeOptions Session::options() {
   ComputeOptions options;
   if (!memory.empty()) {
     try {
@@ -49,10 +72,7 @@ ComputeOptions Session::options() const {
                        ": no memory at all; expected a byte size such as 256MiB, got 0");
   }
   if (!threads.empty()) options.threads = thread_count(threads);
-  const std::string asked = environment("MORSEL_PROGRESS");
-  const bool always = progress ? *progress : !asked.empty() && asked != "0";
-  const bool never = progress ? !*progress : asked == "0";
-  if (!never) options.progress = progress_bar(always);
+  options.progress = progress_callback();
   options.trace = trace.empty() ? environment("MORSEL_TRACE") : trace;
   options.stop = stop;
   return options;

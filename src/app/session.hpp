@@ -32,7 +32,8 @@ class Output {
 };
 
 /// Options that every subcommand has, and what they mean.
-struct Session {
+class Session {
+ public:
   std::string memory, threads, trace, dataset;
   std::optional<bool> progress;
   bool json = false;
@@ -41,10 +42,18 @@ struct Session {
   Output out;
 
   /// **Fails**: UsageError for a byte size or a number of threads that is none.
-  ComputeOptions options() const;
+  ComputeOptions options();
+
+  /// Takes an unfinished progress bar off the terminal, so that a message stands alone.
+  void clear_progress();
 
   /// Evaluates the values, or prints the plan if that is what was asked for. True if it ran.
   bool run(const std::vector<Edge>& values, const std::vector<Target>& targets);
+
+ private:
+  ProgressCallback progress_callback();
+
+  bool bar_on_terminal_ = false;
 };
 
 /// Elements in memory, C order.

@@ -4,7 +4,7 @@
 usage: check_command.py [NAME...]     MORSEL_COMMAND names the command; NAMEs limit the run to those checks
 Exit 77 (skipped) without NumPy >= 2 or without the command.
 """
-import io, json, math, os, signal, subprocess, sys, tempfile, time, traceback
+import json, math, os, pty, signal, subprocess, sys, tempfile, time, traceback
 from pathlib import Path
 
 try:
@@ -357,10 +357,47 @@ def check_streams(d):
     assert p.wait(60) in (0, 141, -signal.SIGPIPE) and p.stderr.read() == "", "a closed pipe is no failure"
 
 
-def check_interrupt(d):
-    with open(d / "big.npy", "wb") as f:  # sparse: 4 GiB that cost nothing to store
+def on_terminal(*arguments, interrupt_after=None):
+    """Exit code and what a terminal on stderr shows."""
+    master, slave = pty.openpty()
+    p = subprocess.Popen([command, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=slave, env=plain)
+    os.close(slave)
+    if interrupt_after:
+        time.sleep(interrupt_after)
+        p.send_signal(signal.SIGINT)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(master, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(master)
+    return p.wait(60), shown.decode()
+
+
+def check_terminal(d):
+    path = array(d, "a.npy", np.arange(1000.0))
+    assert on_terminal("stats", path) == (0, ""), "no bar for what is over at once"
+    assert on_terminal("stats", path, "--no-progress") == (0, "")
+    code, shown = on_terminal("stats", path, "--progress")
+    assert code == 0 and shown.endswith("\n") and "100%" in shown, shown
+    sparse(d / "big.npy")
+    code, shown = on_terminal("eval", "sum(exp(sin(cos(a))) ** 1.7)", f"a={d}/big.npy", "--threads", "2", interrupt_after=2)
+    assert code == 130 and "%" in shown, (code, shown)
+    assert shown.split("\r\033[K")[-1].startswith("morsel: interrupted"), shown[-200:]
+
+
+def sparse(path):
+    with open(path, "wb") as f:  # 4 GiB that cost nothing to store
         np.lib.format.write_array_header_1_0(f, {"descr": "<f8", "fortran_order": False, "shape": (2**29,)})
         f.truncate(f.tell() + 2**32)
+
+
+def check_interrupt(d):
+    sparse(d / "big.npy")
     slow = "sum(exp(sin(cos(a))) ** 1.7)"
     for arguments in (["eval", slow, f"a={d}/big.npy"], ["eval", slow[4:-1], f"a={d}/big.npy", "-o", str(d / "out.npy")],
                       ["eval", slow[4:-1], f"a={d}/big.npy", "-o", str(d / "out.csv")], ["stats", str(d / "big.npy")]):
