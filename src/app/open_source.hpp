@@ -1,7 +1,7 @@
 // A path on the command line as an array, and what its storage says of it.
 #pragma once
 
-#include <morsel/graph/build.hpp>
+#include <morsel/api/evaluate.hpp>
 #include <morsel/io/format.hpp>
 #include <string>
 

@@ -1,7 +1,7 @@
 // Arithmetic on literals alone, in Python's semantics: 2 * pi, 7 // -2, 2 ** 10, 1 / 3.
 #pragma once
 
-#include <morsel/graph/build.hpp>
+#include <morsel/api/evaluate.hpp>
 #include <string>
 #include <string_view>
 

@@ -1,7 +1,7 @@
 // SLICE on the command line.
 #pragma once
 
-#include <morsel/graph/build.hpp>
+#include <morsel/api/evaluate.hpp>
 #include <string>
 
 namespace morsel::app {

@@ -1,7 +1,7 @@
 // What an expression's parts stand for: arrays, literals, and the tuples, strings and None of arguments.
 #pragma once
 
-#include <morsel/graph/build.hpp>
+#include <morsel/api/evaluate.hpp>
 #include <string>
 #include <variant>
 #include <vector>

@@ -82,7 +82,8 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
   for (const Stage& stage : plan.stages) {
     std::vector<std::string> lines{"pass " + std::to_string(stage.pass + 1) + ": " + stage.name};
     const std::size_t ops = stage.expression.program.instruction_count();
-    lines.push_back(std::to_string(stage.units.count()) + " tasks, step " +
+    lines.push_back(std::to_string(stage.units.count()) +
+                    (stage.units.count() == 1 ? " task, step " : " tasks, step ") +
                     to_string(stage.steps.chunk_shape()));
     if (ops) lines.push_back(std::to_string(ops) + (ops == 1 ? " kernel" : " kernels") + " per tile");
     lines.push_back(format_bytes(stage.step_bytes) + " per task");
@@ -91,7 +92,8 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
       if (port.result >= 0) {
         from.push_back(result_box[static_cast<std::size_t>(port.result)]);
       } else if (port.kind == Port::Kind::source) {
-        const std::string id = port.source.identity();
+        // Once per pass: a source that is read again is drawn again.
+        const std::string id = std::to_string(stage.pass) + " " + port.source.identity();
         const auto known =
             std::find_if(source_box.begin(), source_box.end(), [&](const auto& b) { return b.first == id; });
         if (known != source_box.end()) {
@@ -286,15 +288,30 @@ MORSEL_INLINE std::string to_svg(const Plan& plan) {
     heights[c] = top[i] + height[i] + gap_y - pad;
     total = std::max(total, heights[c]);
   }
-  const int width = (left.empty() ? 0 : left.back() + widths.back()) + pad;
+  for (std::size_t i = 0; i < p.boxes.size(); ++i)
+    top[i] += (total - heights[static_cast<std::size_t>(p.boxes[i].column)]) / 2;
+  const std::string caption =
+      std::to_string(plan.passes) + (plan.passes == 1 ? " pass, " : " passes, ") +
+      std::to_string(plan.threads) + (plan.threads == 1 ? " thread; " : " threads; ") + "reads " +
+      std::to_string(plan.prediction.chunks) + (plan.prediction.chunks == 1 ? " chunk, " : " chunks, ") +
+      format_bytes(plan.prediction.decoded_bytes) + "; peak " + format_bytes(plan.peak_bytes) +
+      " of a budget of " + format_bytes(plan.budget_bytes) + "; smallest " +
+      format_bytes(plan.smallest_bytes);
+  const int width = std::max((left.empty() ? 0 : left.back() + widths.back()) + pad,
+                             static_cast<int>(caption.size()) * letter + 2 * pad);
+  const int full = total + line_height + pad;
   std::string svg =
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + std::to_string(width) + "\" height=\"" +
-      std::to_string(total + pad) +
+      std::to_string(full) + "\" viewBox=\"0 0 " + std::to_string(width) + " " + std::to_string(full) +
       "\" font-family=\"ui-monospace, monospace\" font-size=\"11\">\n"
       "<defs><marker id=\"a\" markerWidth=\"8\" markerHeight=\"8\" refX=\"7\" refY=\"4\" orient=\"auto\">"
       "<path d=\"M0,0 L8,4 L0,8 z\" fill=\"#555\"/></marker></defs>\n"
       "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
-  for (const auto& arrow : p.arrows) {
+  for (std::size_t k = 0; k < p.arrows.size(); ++k) {
+    const auto& arrow = p.arrows[k];
+    if (std::find(p.arrows.begin(), p.arrows.begin() + static_cast<std::ptrdiff_t>(k), arrow) !=
+        p.arrows.begin() + static_cast<std::ptrdiff_t>(k))
+      continue;
     const std::size_t a = static_cast<std::size_t>(arrow.first), b = static_cast<std::size_t>(arrow.second);
     const std::size_t ca = static_cast<std::size_t>(p.boxes[a].column),
                       cb = static_cast<std::size_t>(p.boxes[b].column);
@@ -316,6 +333,8 @@ MORSEL_INLINE std::string to_svg(const Plan& plan) {
              (k == 0 ? " font-weight=\"bold\"" : "") + " fill=\"#222\">" +
              detail::escape_xml(p.boxes[i].lines[k]) + "</text>\n";
   }
+  svg += "<text x=\"" + std::to_string(pad) + "\" y=\"" + std::to_string(full - pad) + "\" fill=\"#555\">" +
+         detail::escape_xml(caption) + "</text>\n";
   return svg + "</svg>\n";
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <morsel/base/sort_stably.hpp>
 #include <morsel/plan/form.hpp>
 #include <set>
 #include <unordered_map>
@@ -141,8 +142,7 @@ class Former {
         else
           add_store(e, static_cast<int>(i), i < targets_.size() ? &targets_[i] : nullptr);
       }
-    std::stable_sort(builds_.begin(), builds_.end(),
-                     [](const auto& a, const auto& b) { return a->stage.pass < b->stage.pass; });
+    sort_stably(builds_, [](const auto& a, const auto& b) { return a->stage.pass < b->stage.pass; });
     for (auto& build : builds_) {
       build->stage.expression = build->root.finish(options_);
       plan_.stages.push_back(std::move(build->stage));

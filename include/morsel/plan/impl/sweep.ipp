@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <morsel/base/sort_stably.hpp>
 #include <morsel/plan/lower.hpp>
 #include <morsel/plan/sweep.hpp>
 #include <set>
@@ -172,7 +173,7 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
   }
   // Several stages walk the storage together.
   if (sweep.stages.size() > 1)
-    std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) {
+    sort_stably(items, [](const Item& a, const Item& b) {
       if (a.keys.empty() || b.keys.empty()) return a.keys.empty() > b.keys.empty();
       return a.keys.front() < b.keys.front();
     });
