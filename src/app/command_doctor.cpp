@@ -2,7 +2,7 @@
 #include <cstdlib>
 #include <morsel/io/codec.hpp>
 #include <morsel/io/format.hpp>
-#include <morsel/morsel.hpp>
+#include <morsel/api/evaluate.hpp>
 
 #include "commands.hpp"
 #include "json_writer.hpp"

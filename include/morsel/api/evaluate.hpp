@@ -7,6 +7,7 @@
 #include <morsel/exec/run.hpp>
 #include <morsel/exec/workspace.hpp>
 #include <morsel/graph/build.hpp>
+#include <morsel/kernel/simd.hpp>
 #include <morsel/plan/target.hpp>
 #include <optional>
 #include <stop_token>
