@@ -16,6 +16,7 @@ struct GraphPassTime {
 /// The values one evaluation is asked for.
 struct Graph {
   std::vector<Edge> outputs;
+  std::vector<Grid> grids;  ///< declared, of the outputs as they were asked for: no pass changes them
   std::vector<GraphPassTime> times;
   bool fuse = true, share = true, super_instructions = true;
 };

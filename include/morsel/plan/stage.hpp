@@ -101,6 +101,7 @@ struct Stage {
   std::vector<ResultStore> stores;
   std::vector<ReduceGroup> groups;
   bool whole_chunks = false;  ///< steps must be declared chunks (map_chunks, visits)
+  bool in_order = false;      ///< tasks go in C order of the chunks (ordered visits)
 
   // How the driver is cut, chosen by lower():
   Grid units;                   ///< what one task does

@@ -910,16 +910,21 @@ MORSEL_INLINE Task::Access Task::access(const Port& port, std::size_t number, co
         fail(Errc::internal_error, "viewing a port: two maps drive one axis");
       continue;
     }
-    // Byte offsets, one per position; room was planned.
-    auto* table = reinterpret_cast<Index*>(memory_ + table_at_);
     const Index n = box.hi[axis] - box.lo[axis];
-    table_at_ += aligned(static_cast<std::size_t>(n) * sizeof(Index));
-    for (Index x = 0; x < n; ++x) {
+    const auto offset_of = [&](Index x) {
       const Index position = map.kind == AxisMap::Kind::gather
                                  ? (*map.indices)[static_cast<std::size_t>(box.lo[axis] + x)]
                                  : map.offset + map.stride * (box.lo[axis] + x);
-      table[x] = locate(i, position) * stride;
+      return locate(i, position) * stride;
+    };
+    if (n == 1) {  // loops leave out axes of extent 1, and their tables with them
+      access.base += offset_of(0);
+      continue;
     }
+    // Byte offsets, one per position; room was planned.
+    auto* table = reinterpret_cast<Index*>(memory_ + table_at_);
+    table_at_ += aligned(static_cast<std::size_t>(n) * sizeof(Index));
+    for (Index x = 0; x < n; ++x) table[x] = offset_of(x);
     access.tables[axis] = table;
   }
   return access;

@@ -244,6 +244,7 @@ MORSEL_INLINE const std::vector<Pass>& default_passes() {
 MORSEL_INLINE Graph trace(const std::vector<Edge>& outputs) {
   Graph graph;
   graph.outputs = outputs;
+  for (const Edge& output : outputs) graph.grids.push_back(output.grid());
   graph.fuse = graph.share = graph.super_instructions = false;
   return graph;
 }

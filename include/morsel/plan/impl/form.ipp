@@ -162,21 +162,37 @@ class Former {
     return i >= targets_.size() || std::holds_alternative<MemoryTarget>(targets_[i]);
   }
 
+  /// What a value needs, found before it is entered into a stage.
+  struct Needs {
+    std::set<const Node*> sources;
+    bool calls_chunks = false;  ///< has map_chunks calls that run inside the stage, on the stage's own chunks
+    std::map<const Node*, std::vector<std::pair<View, bool>>> seen;
+  };
+
   // Results that must exist before `e`, seen through `view`, can be evaluated on a driver with `grid`; gives
-  // the pass.
-  int prepare(const Edge& e, const View& view, const Grid& grid, std::set<const Node*>& seen,
-              std::set<const Node*>& sources) {
+  // the pass. `at_root`: its values are computed by the stage's own expression, not by a nested one. Must
+  // agree with enter_node.
+  int prepare(const Edge& e, const View& view, const Grid& grid, Needs& needs, bool at_root = true) {
     const View through = compose(view, e.view);
     const Node& node = *e.node;
     const auto* map = std::get_if<MapChunksNode>(&node.payload);
     const auto* reduction = std::get_if<ReduceNode>(&node.payload);
-    if (reduction || (map && !inlines(node, through, grid)))
+    if (reduction || (map && !(at_root && inlines(node, through, grid))))
       return pass_of_result_[static_cast<std::size_t>(result_for(e.node))] + 1;
-    if (std::holds_alternative<SourceNode>(node.payload)) sources.insert(&node);
-    if (!map && !seen.insert(&node).second) return 0;
+    if (std::holds_alternative<SourceNode>(node.payload)) needs.sources.insert(&node);
+    auto& seen = needs.seen[&node];
+    for (const auto& [other, root] : seen)
+      if (root == at_root && same_view(other, through)) return 0;
+    seen.emplace_back(through, at_root);
+    needs.calls_chunks |= map != nullptr;
+    // Nested expressions are over the positions of their own node.
+    const bool entered =
+        std::holds_alternative<RechunkNode>(node.payload) ||
+        (std::holds_alternative<ElementwiseNode>(node.payload) && fuse_ && !repeats(through));
+    const View below = entered ? through : View::identity(node.shape());
     int pass = 0;
     for (const Edge& input : inputs_of(node))
-      pass = std::max(pass, prepare(input, through, grid, seen, sources));
+      pass = std::max(pass, prepare(input, below, grid, needs, at_root && entered));
     return pass;
   }
   static bool inlines(const Node& node, const View& through, const Grid& grid) {
@@ -217,9 +233,10 @@ class Former {
 
   void add_fold(const NodePtr& node, int result) {
     const auto& r = std::get<ReduceNode>(node->payload);
-    std::set<const Node*> seen, sources;
+    Needs needs;
     const View identity = View::identity(r.input.shape());
-    int pass = prepare(r.input, identity, r.leaves, seen, sources);
+    int pass = prepare(r.input, identity, r.leaves, needs);
+    const std::set<const Node*>& sources = needs.sources;
     std::vector<int> parameters;
     for (const Edge& parameter : r.parameters) {
       // A parameter is any 0-d value; it is stored as a result of its own.
@@ -279,12 +296,15 @@ class Former {
     const bool visits = target && std::holds_alternative<VisitTarget>(*target);
     const auto* sink = target ? std::get_if<SinkTarget>(target) : nullptr;
     const bool own_grid = sink && !sink->sink.spec().writes_regions;
-    const Grid grid = own_grid ? sink->sink.spec().grid : e.grid();
-    std::set<const Node*> seen, sources;
+    const Grid grid = own_grid ? sink->sink.spec().grid
+                      : visits ? graph_.grids[static_cast<std::size_t>(result)]
+                               : e.grid();
+    Needs needs;
     const View identity = View::identity(e.shape());
-    const int pass = prepare(e, identity, grid, seen, sources);
+    const int pass = prepare(e, identity, grid, needs);
+    const std::set<const Node*>& sources = needs.sources;
     StageBuild* build = nullptr;
-    const bool strict = visits || own_grid || std::holds_alternative<MapChunksNode>(e.node->payload);
+    const bool strict = visits || own_grid || needs.calls_chunks;
     if (share_)
       for (auto& candidate : builds_)
         if (candidate->stage.pass == pass && candidate->stage.shape == e.shape() &&
@@ -293,6 +313,7 @@ class Former {
     if (!build) build = &new_stage(e.shape(), grid, pass, e.node->name);
     build->sources.insert(sources.begin(), sources.end());
     build->stage.whole_chunks |= visits || own_grid;
+    build->stage.in_order |= visits && std::get<VisitTarget>(*target).ordered;
     pass_of_result_[static_cast<std::size_t>(result)] = pass;
     const Value value = enter(*build, build->root, e, identity);
     build->stage.stores.push_back({build->root.output(value), result});
@@ -349,7 +370,11 @@ class Former {
     if (std::holds_alternative<MapChunksNode>(node->payload) && &into == &build.root &&
         inlines(*node, through, build.stage.grid))
       return into.stream(map_port(build, node), through, node->dtype);
-    return into.stream(result_port(build, result_for(node)), through, node->dtype);
+    const auto made = result_of_.find(node.get());
+    if (made == result_of_.end())
+      fail(Errc::internal_error,
+           "planning: the result of '" + node->name + "' is not made before it is read");
+    return into.stream(result_port(build, made->second), through, node->dtype);
   }
 
   int add_port(StageBuild& build, Port port) {

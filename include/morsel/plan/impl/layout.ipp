@@ -41,7 +41,8 @@ MORSEL_INLINE std::vector<std::size_t> unit_axes(const Stage& stage) {
   std::vector<std::size_t> axes;
   for (const bool reduced : {false, true})
     for (std::size_t i = 0; i < stage.shape.size(); ++i)
-      if ((stage.groups.size() == 1 && is_reduced(stage.groups[0], i)) == reduced) axes.push_back(i);
+      if ((stage.groups.size() == 1 && !stage.in_order && is_reduced(stage.groups[0], i)) == reduced)
+        axes.push_back(i);
   return axes;
 }
 

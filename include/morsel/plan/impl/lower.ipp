@@ -290,7 +290,7 @@ MORSEL_INLINE std::size_t tree_bytes(const Stage& stage) {
     for (const int axis : group.axes) leaves *= stage.grid.axis(static_cast<std::size_t>(axis)).count();
     const std::size_t levels =
         static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(leaves))) + 1;
-    const Index trees = stage.groups.size() == 1 ? 1 : units_along(stage, group, false);
+    const Index trees = stage.groups.size() == 1 && !stage.in_order ? 1 : units_along(stage, group, false);
     const std::size_t set = state_set_bytes(group, kept_elements(stage, group, stage.units.chunk_shape()));
     bytes += set * levels * static_cast<std::size_t>(trees) + node_bytes_per_task(stage, group);
   }

@@ -134,6 +134,7 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
   struct Item {
     Sweep::Unit unit;
     std::vector<Key> keys;
+    Key at{-1, -1};  // the furthest chunk that its stage has come to
   };
   std::map<std::string, int> source_numbers;
   std::map<Key, SharedChunk> parts;
@@ -171,12 +172,17 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
         plan.stages[static_cast<std::size_t>(part.stage)].ports[static_cast<std::size_t>(part.port)];
     part.bytes = round_up(static_cast<std::size_t>(part.region.size()) * port.dtype.item_bytes(), 64);
   }
-  // Several stages walk the storage together.
-  if (sweep.stages.size() > 1)
-    sort_stably(items, [](const Item& a, const Item& b) {
-      if (a.keys.empty() || b.keys.empty()) return a.keys.empty() > b.keys.empty();
-      return a.keys.front() < b.keys.front();
-    });
+  // Several stages walk the storage together, each in its own order: that of its visitor, and the one in
+  // which few trees wait.
+  if (sweep.stages.size() > 1) {
+    std::vector<Key> reached(sweep.stages.size(), Key{-1, -1});
+    for (Item& item : items) {
+      Key& at = reached[static_cast<std::size_t>(item.unit.stage)];
+      if (!item.keys.empty()) at = std::max(at, item.keys.front());
+      item.at = at;
+    }
+    sort_stably(items, [](const Item& a, const Item& b) { return a.at < b.at; });
+  }
 
   // Belady: next use of every chunk is known.
   std::map<Key, std::vector<Index>> uses;
