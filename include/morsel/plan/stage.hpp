@@ -73,7 +73,7 @@ struct Finish {
 };
 
 /// Reductions of one expression output that share states.
-struct Fold {
+struct StageFold {
   ReducerPtr reducer;  ///< absorbs and merges
   int output = 0;      ///< of the stage's expression
   std::vector<Finish> finishes;
@@ -88,7 +88,7 @@ struct ReduceGroup {
   bool trailing = true;  ///< blocks of runs over the trailing axes from `run_begin`; otherwise blocks of rows
   int run_begin = 0;
   bool per_chunk = false;  ///< one result element per leaf
-  std::vector<Fold> folds;
+  std::vector<StageFold> folds;
 };
 
 struct Stage {

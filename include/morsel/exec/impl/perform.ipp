@@ -223,7 +223,7 @@ MORSEL_INLINE StageRun::StageRun(const Plan& the_plan, const Stage& the_stage,
   for (const ReduceGroup& group : stage.groups) {
     reducers.emplace_back();
     finishers.emplace_back();
-    for (const morsel::Fold& fold : group.folds) {
+    for (const StageFold& fold : group.folds) {
       ReducerPtr reducer = fold.reducer;
       finishers.back().emplace_back();
       if (fold.bind) {
@@ -360,7 +360,7 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
   }
   if (elements >= 0) count = elements;
   for (std::size_t f = 0; f < group.folds.size(); ++f) {
-    const morsel::Fold& fold = group.folds[f];
+    const StageFold& fold = group.folds[f];
     const std::size_t state = reducers[group_number][f]->state_bytes();
     for (std::size_t k = 0; k < fold.finishes.size(); ++k) {
       const Reducer& reducer = *finishers[group_number][f][k];
@@ -468,7 +468,7 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
 MORSEL_INLINE std::size_t StageRun::partial_bytes() const {
   std::size_t bytes = 0;
   for (const ReduceGroup& group : stage.groups) {
-    for (const morsel::Fold& fold : group.folds)
+    for (const StageFold& fold : group.folds)
       for (const Finish& finish : fold.finishes) {
         const Result& result = plan.results[static_cast<std::size_t>(finish.result)];
         if (result.output >= 0)
@@ -488,7 +488,7 @@ MORSEL_INLINE void StageRun::report_partials(const PartialCallback& callback) {
     if (!trivial) continue;
     std::vector<std::vector<std::byte>> values(plan.results.size());
     std::vector<BufferView> snapshot(plan.results.size());
-    for (const morsel::Fold& fold : group.folds)
+    for (const StageFold& fold : group.folds)
       for (const Finish& finish : fold.finishes) {
         const std::size_t r = static_cast<std::size_t>(finish.result);
         const Result& result = plan.results[r];
@@ -540,7 +540,7 @@ MORSEL_INLINE void StageRun::report_partials(const PartialCallback& callback) {
       for (std::byte* copy : copies) ::operator delete (copy, std::align_val_t{64});
     }
     Index strips_total = units_along(stage, group, false);
-    for (const morsel::Fold& fold : group.folds)
+    for (const StageFold& fold : group.folds)
       for (const Finish& finish : fold.finishes) {
         const std::size_t r = static_cast<std::size_t>(finish.result);
         if (!snapshot[r].data) continue;
@@ -1317,7 +1317,7 @@ MORSEL_INLINE void Task::reduce_box(std::size_t g, const Region& box, const Regi
   const std::size_t program_outputs = expression.program.outputs().size();
   std::unique_ptr<Evaluator> evaluator;
   bool any_program = false;
-  for (const morsel::Fold& fold : group.folds)
+  for (const StageFold& fold : group.folds)
     any_program |= expression.outputs[static_cast<std::size_t>(fold.output)].program_output >= 0;
   if (any_program) evaluator = std::make_unique<Evaluator>(expression, memory_ + run_.workspace_offset[0]);
   std::vector<const std::byte*> bases(s);

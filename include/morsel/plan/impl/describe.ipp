@@ -15,7 +15,7 @@ MORSEL_INLINE int pass_of(const Plan& plan, int result) {
     for (const ResultStore& store : stage.stores)
       if (store.result == result) return stage.pass;
     for (const ReduceGroup& group : stage.groups)
-      for (const Fold& fold : group.folds)
+      for (const StageFold& fold : group.folds)
         for (const Finish& finish : fold.finishes)
           if (finish.result == result) return stage.pass;
   }
@@ -47,7 +47,7 @@ MORSEL_INLINE std::vector<std::string> describe_outputs(const Stage& stage, cons
     lines.push_back("store " + r.name + "  " + r.dtype.name() + " " + to_string(r.shape));
   }
   for (const ReduceGroup& group : stage.groups)
-    for (const morsel::Fold& fold : group.folds)
+    for (const StageFold& fold : group.folds)
       for (const Finish& finish : fold.finishes) {
         std::string axes;
         for (const int axis : group.axes) axes += (axes.empty() ? "" : ", ") + std::to_string(axis);
@@ -120,7 +120,7 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
     for (const ResultStore& store : stage.stores)
       result(store.result, plan.results[static_cast<std::size_t>(store.result)].name);
     for (const ReduceGroup& group : stage.groups)
-      for (const morsel::Fold& fold : group.folds)
+      for (const StageFold& fold : group.folds)
         for (const Finish& finish : fold.finishes) result(finish.result, finish.reducer->name());
   }
   return p;

@@ -267,7 +267,7 @@ class Former {
     }
     const Finish finish{r.reducer, result, r.raw_states};
     if (share_ && parameters.empty() && r.reducer->order() != MergeOrder::sequential)
-      for (morsel::Fold& fold : group->folds)
+      for (StageFold& fold : group->folds)
         if (fold.output == output && fold.parameters.empty() &&
             fold.reducer->state_name() == r.reducer->state_name()) {
           fold.finishes.push_back(finish);

@@ -346,7 +346,7 @@ MORSEL_INLINE Index leaves_per_unit(const Stage& stage, const ReduceGroup& group
 /// Bytes of one set of states for n output elements: the arrays of all folds, one after another.
 MORSEL_INLINE std::size_t state_set_bytes(const ReduceGroup& group, Index n) {
   std::size_t bytes = 0;
-  for (const morsel::Fold& fold : group.folds)
+  for (const StageFold& fold : group.folds)
     bytes += aligned(static_cast<std::size_t>(n) * fold.reducer->state_bytes());
   return bytes;
 }
@@ -387,14 +387,14 @@ MORSEL_INLINE TaskLayout lay_out_task(const Stage& stage, const std::vector<Targ
     layout.group_offset.push_back(at);
     take(state_set_bytes(group, n) * (1 + carry_slots(leaves_per_unit(stage, group))));
     std::size_t bytes = 0;
-    for (const morsel::Fold& fold : group.folds) {
+    for (const StageFold& fold : group.folds) {
       bytes += aligned(group.trailing ? LeafRuns::workspace_bytes(*fold.reducer)
                                       : LeafRows::workspace_bytes(*fold.reducer, LeafRows::max_columns));
       // Values of a program, or gathered ones, wait here for the leaf: a block of runs or of rows.
       bytes += aligned((group.trailing ? 2 * run_block : row_block * LeafRows::max_columns) * 16);
     }
     // Finished values of a spilled result pass through memory.
-    for (const morsel::Fold& fold : group.folds)
+    for (const StageFold& fold : group.folds)
       for (const Finish& finish : fold.finishes) {
         const Result& result = results[static_cast<std::size_t>(finish.result)];
         if (result.spilled)
