@@ -19,7 +19,7 @@ test::Elements call(TileFn kernel, const std::vector<test::Elements>& in, Type r
   for (const test::Elements& e : in) {
     const std::size_t item = item_bytes_of(e.type), offset = misalign * item;
     copies.emplace_back(offset + n * item + 1);
-    std::memcpy(copies.back().data() + offset, e.bytes.data(), n * item);
+    std::copy_n(e.bytes.begin(), n * item, copies.back().begin() + static_cast<std::ptrdiff_t>(offset));
     args.push_back(copies.back().data() + offset);
   }
   constexpr std::byte mark{0xa5};
@@ -30,7 +30,7 @@ test::Elements call(TileFn kernel, const std::vector<test::Elements>& in, Type r
       if (out[i] != mark) FAIL_CHECK("a kernel writes outside its output");
     }
   test::Elements e(result, n);
-  std::memcpy(e.bytes.data(), out.data() + misalign * bytes, n * bytes);
+  std::copy_n(out.begin() + static_cast<std::ptrdiff_t>(misalign * bytes), n * bytes, e.bytes.begin());
   return e;
 }
 
