@@ -185,14 +185,14 @@ class Former {
       if (root == at_root && same_view(other, through)) return 0;
     seen.emplace_back(through, at_root);
     needs.calls_chunks |= map != nullptr;
-    // Nested expressions are over the positions of their own node.
+    // Nested expressions are over the positions of the value they give.
     const bool entered =
         std::holds_alternative<RechunkNode>(node.payload) ||
         (std::holds_alternative<ElementwiseNode>(node.payload) && fuse_ && !repeats(through));
-    const View below = entered ? through : View::identity(node.shape());
     int pass = 0;
     for (const Edge& input : inputs_of(node))
-      pass = std::max(pass, prepare(input, below, grid, needs, at_root && entered));
+      pass = std::max(pass, prepare(input, entered ? through : View::identity(input.shape()), grid, needs,
+                                    at_root && entered));
     return pass;
   }
   static bool inlines(const Node& node, const View& through, const Grid& grid) {
