@@ -89,6 +89,12 @@ def check_header(path, layer, text):
             error(path, number, "not available with every supported compiler")
         if re.search(r"std::(stable_sort|stable_partition|inplace_merge)\b", code):
             error(path, number, "warns with clang and libstdc++ 12 (get_temporary_buffer); expected morsel::sort_stably")
+    # The first such function of a class is its key function: with a body that turns inline later, every header-only
+    # unit emits the vtable and all that it leads to.
+    for match in re.finditer(r"([^;{}]*)\b(override|final)\s*;|([^;{}]*\bvirtual\b[^;{}=]*);", re.sub(r"//.*", "", text)):
+        if "INLINE" not in match[0] and "inline" not in match[0]:
+            number = text.count("\n", 0, text.find(match[0].strip().splitlines()[-1])) + 1
+            error(path, number, "virtual function with its body elsewhere; expected MORSEL_INLINE in the class, too")
 
 
 def main():

@@ -56,8 +56,8 @@ class SweepJob : public Job, public std::enable_shared_from_this<SweepJob> {
   static constexpr int lane_count = 4;
 
   SweepJob(RunState& run, const Sweep& sweep, const std::vector<StageRun*>& stages);
-  ~SweepJob() override;
-  void take_part() override;
+  MORSEL_INLINE ~SweepJob() override;
+  MORSEL_INLINE void take_part() override;
   /// A lane: blocks in reads for tasks whose data is not cached.
   void read();
   /// Waits until all threads have left; throws the first error in plan order.

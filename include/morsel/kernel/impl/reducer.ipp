@@ -324,14 +324,14 @@ class FoldReducer final : public Reducer {
     loops().rows(states, x, row_stride_bytes, rows, columns, first_index, index_step);
   }
   void merge(void* left, void* right, std::size_t n) const override { loops().merge(left, right, n); }
-  void finish(const void* states, std::size_t n, Index count, void* out) const override;
+  MORSEL_INLINE void finish(const void* states, std::size_t n, Index count, void* out) const override;
   void to_bytes(const void* states, std::size_t n, std::vector<std::byte>& out) const override {
     append_sealed(state_name_, states, n * state_bytes_, out);
   }
   void from_bytes(std::span<const std::byte> bytes, void* states, std::size_t n) const override {
     read_sealed(state_name_, bytes, states, state_bytes_, n);
   }
-  bool absorb_constant(void* state, const void* x, Index count, Index first_index) const override;
+  MORSEL_INLINE bool absorb_constant(void* state, const void* x, Index count, Index first_index) const override;
 
  private:
   const FoldLoops& loops() const {
