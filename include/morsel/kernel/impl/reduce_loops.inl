@@ -464,6 +464,44 @@ inline void merge_tree(State* states, Size count, Merge&& merge) {
     }
 }
 
+// Columns are taken in groups whose accumulators stay in L1.
+inline constexpr Size group = 32;
+
+// One row of a group as doubles.
+template <class T, bool whole>
+inline void spread_row(const void* row, Size some, double* value) {
+  constexpr int width = Elements<T>::width;
+  const Size columns = whole ? group : some;
+  if constexpr (Elements<T>::direct)
+    for (Size i = 0; i < columns * width; ++i)
+      value[i] = static_cast<double>(get<typename Elements<T>::Scalar>(row, i));
+  else
+    for (Size c = 0; c < columns; ++c) spread(value + c, get<T>(row, c));
+}
+
+// Puts `real` (and an imaginary part of 0) in the place of NaN, and counts the others.
+template <int width, bool whole>
+inline void skip_row(double* value, Size some, double real, double* count) {
+  const Size columns = whole ? group : some;
+  if constexpr (whole && width == 1) {
+    const Doubles one = Doubles{} + 1.0, none = {}, other = Doubles{} + real;
+    for (Size c = 0; c < group; c += vector_doubles) {
+      const Doubles v = load(value + c), seen = load(count + c) + (v == v ? one : none);
+      const Doubles kept = v == v ? v : other;
+      __builtin_memcpy(count + c, &seen, sizeof seen);
+      __builtin_memcpy(value + c, &kept, sizeof kept);
+    }
+    return;
+  }
+  for (Size c = 0; c < columns; ++c) {
+    bool number = value[c * width] == value[c * width];
+    if constexpr (width == 2) number &= value[2 * c + 1] == value[2 * c + 1];
+    count[c] += number ? 1.0 : 0.0;
+    value[c * width] = number ? value[c * width] : real;
+    if constexpr (width == 2) value[2 * c + 1] = number ? value[2 * c + 1] : 0.0;
+  }
+}
+
 template <class Op, class T, bool skip>
 struct BlockFold {
   static constexpr int width = Elements<T>::width;
@@ -504,47 +542,37 @@ struct BlockFold {
     combine<Op>(a, b);
   }
 
-  // Columns are taken in groups whose accumulators stay in L1.
   template <class S>
   static void rows_into(S* states, const void* x, std::ptrdiff_t stride, Size rows, Size columns) {
-    constexpr Size group = 32;
     for (Size first = 0; first < columns; first += group) {
       const Size some = columns - first < group ? columns - first : group;
-      double acc[group * width];
-      Int count[group];
-      for (Size c = 0; c < group; ++c) count[c] = 0;
-      for (Size i = 0; i < group * width; ++i) acc[i] = Op::identity;
-      if constexpr (width == 2 && Op::identity != 0.0)
-        for (Size c = 0; c < group; ++c) acc[2 * c + 1] = 0.0;
+      double acc[group * width], count[group] = {};
+      for (Size i = 0; i < group * width; ++i)
+        acc[i] = width == 2 && i % 2 == 1 && Op::identity != 0.0 ? 0.0 : Op::identity;
+      const void* corner = static_cast<const char*>(x) + first * sizeof(T);
       if (some == group)
-        add_rows<true>(acc, count, static_cast<const char*>(x) + first * sizeof(T), stride, rows, group);
+        add_rows<true>(acc, count, corner, stride, rows, group);
       else
-        add_rows<false>(acc, count, static_cast<const char*>(x) + first * sizeof(T), stride, rows, some);
-      for (Size c = 0; c < some; ++c) make(states[first + c], acc + c * width, count[c]);
+        add_rows<false>(acc, count, corner, stride, rows, some);
+      for (Size c = 0; c < some; ++c) make(states[first + c], acc + c * width, static_cast<Int>(count[c]));
     }
   }
   template <bool whole>
-  static void add_rows(double* acc, Int* count, const void* x, std::ptrdiff_t stride, Size rows, Size some) {
-    const Size columns = whole ? 32 : some;
+  static void add_rows(double* acc, double* count, const void* x, std::ptrdiff_t stride, Size rows,
+                       Size some) {
+    const Size columns = whole ? group : some;
     for (Size r = 0; r < rows; ++r) {
-      const void* row = row_of(x, stride, r);
-      for (Size c = 0; c < columns; ++c) {
-        const T v = get<T>(row, c);
-        double value[width];
-        spread(value, v);
-        if constexpr (skip) {
-          const bool nan = is_nan(v);
-          count[c] += !nan;
-          value[0] = nan ? Op::identity : value[0];
-          if constexpr (width == 2) value[1] = nan ? 0.0 : value[1];
-        }
-        if constexpr (width == 2 && Op::identity != 0.0) {
-          const ComplexValue v{value[0], value[1]};
+      double value[group * width];
+      spread_row<T, whole>(row_of(x, stride, r), columns, value);
+      if constexpr (skip) skip_row<width, whole>(value, columns, Op::identity, count);
+      if constexpr (width == 2 && Op::identity != 0.0) {
+        for (Size c = 0; c < columns; ++c) {
+          const ComplexValue v{value[2 * c], value[2 * c + 1]};
           const ComplexValue p = r == 0 ? v : multiply(ComplexValue{acc[2 * c], acc[2 * c + 1]}, v);
           acc[2 * c] = p.re, acc[2 * c + 1] = p.im;
-        } else {
-          for (int w = 0; w < width; ++w) acc[c * width + w] = Op::apply(acc[c * width + w], value[w]);
         }
+      } else {
+        for (Size i = 0; i < columns * width; ++i) acc[i] = Op::apply(acc[i], value[i]);
       }
     }
   }
@@ -645,8 +673,6 @@ struct MomentsFold {
   }
   static void merge_one(State& a, const State& b) { merge_moments(a, b); }
 
-  static constexpr Size group = 32;
-
   static void rows(void* states, const void* x, std::ptrdiff_t stride, Size rows, Size columns, Int, Int) {
     for (Size first = 0; first < columns; first += group) {
       const Size some = columns - first < group ? columns - first : group;
@@ -663,33 +689,35 @@ struct MomentsFold {
   template <bool whole>
   static void group_rows(State* states, const void* x, std::ptrdiff_t stride, Size rows, Size some) {
     const Size columns = whole ? group : some;
-    double mean[group * width] = {}, m2[group * width] = {};
-    Int count[group] = {};
+    double mean[group * width] = {}, m2[group * width] = {}, count[group] = {};
     for (Size r = 0; r < rows; ++r) {
-      const void* row = row_of(x, stride, r);
-      for (Size c = 0; c < columns; ++c) {
-        const T v = get<T>(row, c);
-        double value[width];
-        spread(value, v);
-        const bool nan = skip && is_nan(v);
-        if constexpr (skip) count[c] += !nan;
-        for (int w = 0; w < width; ++w) mean[c * width + w] += nan ? 0.0 : value[w];
-      }
+      double value[group * width];
+      spread_row<T, whole>(row_of(x, stride, r), columns, value);
+      if constexpr (skip) skip_row<width, whole>(value, columns, 0.0, count);
+      for (Size i = 0; i < columns * width; ++i) mean[i] += value[i];
     }
     for (Size c = 0; c < columns; ++c) {
-      if constexpr (!skip) count[c] = static_cast<Int>(rows);
-      for (int w = 0; w < width; ++w)
-        mean[c * width + w] = mean[c * width + w] / static_cast<double>(count[c]);
+      if constexpr (!skip) count[c] = static_cast<double>(rows);
+      for (int w = 0; w < width; ++w) mean[c * width + w] = mean[c * width + w] / count[c];
     }
     for (Size r = 0; r < rows; ++r) {
-      const void* row = row_of(x, stride, r);
+      double value[group * width];
+      spread_row<T, whole>(row_of(x, stride, r), columns, value);
+      if constexpr (skip && whole && width == 1) {
+        const Doubles none = {};
+        for (Size c = 0; c < group; c += vector_doubles) {
+          const Doubles v = load(value + c), d = v == v ? v - load(mean + c) : none;
+          const Doubles sum = load(m2 + c) + d * d;
+          __builtin_memcpy(m2 + c, &sum, sizeof sum);
+        }
+        continue;
+      }
       for (Size c = 0; c < columns; ++c) {
-        const T v = get<T>(row, c);
-        double value[width];
-        spread(value, v);
-        const bool nan = skip && is_nan(v);
+        bool number = true;
+        if constexpr (skip)
+          for (int w = 0; w < width; ++w) number &= value[c * width + w] == value[c * width + w];
         for (int w = 0; w < width; ++w) {
-          const double d = nan ? 0.0 : value[w] - mean[c * width + w];
+          const double d = number ? value[c * width + w] - mean[c * width + w] : 0.0;
           m2[c * width + w] += d * d;
         }
       }
@@ -698,7 +726,7 @@ struct MomentsFold {
       if (count[c] == 0)
         states[c] = State{};
       else
-        make(states[c], count[c], mean + c * width, m2 + c * width);
+        make(states[c], static_cast<Int>(count[c]), mean + c * width, m2 + c * width);
   }
 
   static void merge(void* left, const void* right, Size n) {
@@ -797,10 +825,29 @@ struct WideFold {
   }
   static void rows(void* states, const void* x, std::ptrdiff_t stride, Size rows, Size columns, Int, Int) {
     WideSum* s = static_cast<WideSum*>(states);
-    for (Size r = 0; r < rows; ++r) {
-      const void* row = row_of(x, stride, r);
-      for (Size c = 0; c < columns; ++c)
-        add(s[c], static_cast<Word128>(static_cast<Int128>(static_cast<Wide<T>>(get<T>(row, c)))));
+    if constexpr (sizeof(T) < 8) {
+      for (Size first_row = 0; first_row < rows; first_row += Size(1) << 24) {
+        const Size some_rows = rows - first_row < (Size(1) << 24) ? rows - first_row : Size(1) << 24;
+        for (Size first = 0; first < columns; first += group) {
+          const Size some = columns - first < group ? columns - first : group;
+          const void* corner = static_cast<const char*>(row_of(x, stride, first_row)) + first * sizeof(T);
+          Wide<T> sum[group] = {};
+          if (some == group)
+            for (Size r = 0; r < some_rows; ++r)
+              for (Size c = 0; c < group; ++c) sum[c] += get<T>(row_of(corner, stride, r), c);
+          else
+            for (Size r = 0; r < some_rows; ++r)
+              for (Size c = 0; c < some; ++c) sum[c] += get<T>(row_of(corner, stride, r), c);
+          for (Size c = 0; c < some; ++c)
+            add(s[first + c], static_cast<Word128>(static_cast<Int128>(sum[c])));
+        }
+      }
+    } else {
+      for (Size r = 0; r < rows; ++r) {
+        const void* row = row_of(x, stride, r);
+        for (Size c = 0; c < columns; ++c)
+          add(s[c], static_cast<Word128>(static_cast<Int128>(get<T>(row, c))));
+      }
     }
   }
   static void merge(void* left, const void* right, Size n) {
@@ -949,7 +996,7 @@ inline double float_extreme(const void* x, Size n) {
         Size winning = 0;
         for (Size k = 0; k < i; ++k) {
           const F v = get<F>(x, k);
-          winning += (v == 0) & ((__builtin_bit_cast(typename FloatVector<F>::Bit, v) < 0) != max) ? 1 : 0;
+          winning += ((v == 0) & ((__builtin_bit_cast(typename FloatVector<F>::Bit, v) < 0) != max)) ? 1 : 0;
         }
         acc = (winning != 0) != max ? -0.0 : 0.0;
       }
@@ -967,6 +1014,51 @@ inline double extreme_of(const void* x, Size n, double*) {
   return float_extreme<max, skip, double>(x, n);
 }
 
+// The same column by column for 4 vectors of columns. Where something is left open the group is done again,
+// slowly.
+template <class F>
+inline constexpr Size float_columns = 4 * MORSEL_VECTOR_BYTES / sizeof(F);
+
+template <bool max, bool skip, class F>
+inline void float_rows(double* states, const void* x, std::ptrdiff_t stride, Size rows) {
+  using Values = typename FloatVector<F>::Values;
+  constexpr Size width = MORSEL_VECTOR_BYTES / sizeof(F), columns = float_columns<F>;
+  const F worst = max ? -__builtin_inff() : __builtin_inff();
+  Values best[4], sum[4];
+  for (int k = 0; k < 4; ++k) {
+    best[k] = Values{} + worst;
+    sum[k] = Values{};
+  }
+  for (Size r = 0; r < rows; ++r) {
+    const char* row = static_cast<const char*>(row_of(x, stride, r));
+    for (int k = 0; k < 4; ++k) {
+      Values v;
+      __builtin_memcpy(&v, row + static_cast<Size>(k) * sizeof v, sizeof v);
+      if constexpr (max)
+        best[k] = v > best[k] ? v : best[k];
+      else
+        best[k] = v < best[k] ? v : best[k];
+      if constexpr (!skip) sum[k] += v;
+    }
+  }
+  F value[4 * width], total[4 * width];
+  __builtin_memcpy(value, best, sizeof value);
+  __builtin_memcpy(total, sum, sizeof total);
+  Size open = 0;
+  for (Size c = 0; c < columns; ++c)
+    open += ((value[c] == 0) | (skip ? value[c] == worst : total[c] != total[c])) ? 1 : 0;
+  if (open == 0) {
+    for (Size c = 0; c < columns; ++c)
+      states[c] = better<max, skip>(states[c], static_cast<double>(value[c]));
+    return;
+  }
+  for (Size r = 0; r < rows; ++r) {
+    const void* row = row_of(x, stride, r);
+    for (Size c = 0; c < columns; ++c)
+      states[c] = better<max, skip>(states[c], static_cast<double>(get<F>(row, c)));
+  }
+}
+
 template <bool max, bool skip, class T>
 struct ExtremeFold {
   using V = Wide<T>;
@@ -977,9 +1069,13 @@ struct ExtremeFold {
   }
   static void rows(void* states, const void* x, std::ptrdiff_t stride, Size rows, Size columns, Int, Int) {
     V* s = static_cast<V*>(states);
+    Size done = 0;
+    if constexpr (Elements<T>::direct && Elements<T>::width == 1)
+      for (constexpr Size some = float_columns<T>; done + some <= columns; done += some)
+        float_rows<max, skip, T>(s + done, static_cast<const char*>(x) + done * sizeof(T), stride, rows);
     for (Size r = 0; r < rows; ++r) {
       const void* row = row_of(x, stride, r);
-      for (Size c = 0; c < columns; ++c) s[c] = better<max, skip>(s[c], widen(get<T>(row, c)));
+      for (Size c = done; c < columns; ++c) s[c] = better<max, skip>(s[c], widen(get<T>(row, c)));
     }
   }
   static void merge(void* left, const void* right, Size n) {
@@ -987,6 +1083,25 @@ struct ExtremeFold {
     const V* b = static_cast<const V*>(right);
     for (Size i = 0; i < n; ++i) a[i] = better<max, skip>(a[i], b[i]);
   }
+};
+
+template <Size bytes>
+struct RowOf;
+template <>
+struct RowOf<1> {
+  using type = std::int8_t;
+};
+template <>
+struct RowOf<2> {
+  using type = std::int16_t;
+};
+template <>
+struct RowOf<4> {
+  using type = std::int32_t;
+};
+template <>
+struct RowOf<8> {
+  using type = std::int64_t;
 };
 
 template <bool max, bool skip, class T>
@@ -1043,11 +1158,41 @@ struct ArgFold {
   static void rows(void* states, const void* x, std::ptrdiff_t stride, Size rows, Size columns,
                    Int first_index, Int index_step) {
     State* s = static_cast<State*>(states);
+    Size done = 0;
+    if constexpr (Elements<T>::width == 1 && !__is_same(T, Half))
+      if (index_step > 0)
+        for (; done + group <= columns; done += group)
+          for (Size r = 0; r < rows; r += row_block_rows)
+            group_rows(s + done, static_cast<const char*>(row_of(x, stride, r)) + done * sizeof(T), stride,
+                       rows - r < row_block_rows ? rows - r : row_block_rows,
+                       first_index + static_cast<Int>(r) * index_step, index_step);
     for (Size r = 0; r < rows; ++r) {
       const void* row = row_of(x, stride, r);
       const Int index = first_index + static_cast<Int>(r) * index_step;
-      for (Size c = 0; c < columns; ++c) step(s[c], get<T>(row, c), index);
+      for (Size c = done; c < columns; ++c) step(s[c], get<T>(row, c), index);
     }
+  }
+  // At most 64 rows, so that the number of a row fits the narrowest element: values and row numbers go side
+  // by side.
+  static void group_rows(State* states, const void* x, std::ptrdiff_t stride, Size rows, Int first_index,
+                         Int index_step) {
+    using Row = typename RowOf<sizeof(T)>::type;
+    T best[group];
+    Row at[group] = {};
+    for (Size c = 0; c < group; ++c) best[c] = get<T>(x, c);
+    for (Size r = 1; r < rows; ++r) {
+      const void* row = row_of(x, stride, r);
+      for (Size c = 0; c < group; ++c) {
+        const T v = get<T>(row, c);
+        // A number beats NaN if NaN is skipped; the first NaN beats all numbers if not.
+        bool wins = max ? best[c] < v : v < best[c];
+        wins |= skip ? (is_nan(best[c]) & !is_nan(v)) : (is_nan(v) & !is_nan(best[c]));
+        best[c] = wins ? v : best[c];
+        at[c] = wins ? static_cast<Row>(r) : at[c];
+      }
+    }
+    for (Size c = 0; c < group; ++c)
+      step(states[c], best[c], first_index + static_cast<Int>(at[c]) * index_step);
   }
   static void merge(void* left, const void* right, Size n) {
     for (Size i = 0; i < n; ++i) take(static_cast<State*>(left)[i], static_cast<const State*>(right)[i]);
