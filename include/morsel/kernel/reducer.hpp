@@ -54,7 +54,7 @@ class Reducer {
   virtual void absorb_run(void* state, const void* x, std::size_t n, Index first_index) const = 0;
   /// Absorbs `count` whole blocks of 512, merged by the tree, into a fresh state: what absorb_run and merge
   /// give, in one call. **Requires**: order `blocks`; `count` a power of two, at most 64.
-  virtual void absorb_blocks(void* state, const void* x, std::size_t count) const;
+  MORSEL_INLINE virtual void absorb_blocks(void* state, const void* x, std::size_t count) const;
   /// Absorbs `rows` rows (order `blocks`: at most 64, into fresh states) of `columns` contiguous elements,
   /// `row_stride_bytes` apart, row after row, into states[0..columns). Row r has flat position
   /// first_index + r * index_step.
