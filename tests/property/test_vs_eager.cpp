@@ -209,12 +209,15 @@ std::string try_once(const Program& program, const Expected& expected, std::uint
 
 TEST_CASE("random programs have the eager value bit for bit, however they are run", "[property]") {
   const std::uint64_t first = test::first_seed();
-  const int cases = case_count(300);
+  const int cases = case_count(800);
   const bool print = !test::environment("MORSEL_PROPERTY_PRINT").empty();
   int failures = 0;
   for (int i = 0; i < cases; ++i) {
     const std::uint64_t seed = first + static_cast<std::uint64_t>(i);
-    const Program program = test::random_program(seed);
+    test::ProgramOptions options;
+    if (seed % 10 == 0) options = {60000, 6, true, true};
+    if (seed % 10 == 1) options = {2000, 25, true, true};
+    const Program program = test::random_program(seed, options);
     if (print) std::fprintf(stderr, "seed %llu:\n%s", static_cast<unsigned long long>(seed), program.text().c_str());
     const Expected expected = expected_of(program);
     for (std::uint64_t run = 0; run < 2; ++run) {

@@ -254,7 +254,10 @@ class Eager {
         for (std::size_t i = 0; i < at.size(); ++i) index += at[i] * flat_steps[i];
         std::uint64_t aligned[2] = {0, 0};
         std::memcpy(aligned, element, x.item());
-        reducer.absorb_run(whole.at(), aligned, 1, index);
+        if (call.trailing)
+          reducer.absorb_run(whole.at(), aligned, 1, index);
+        else
+          reducer.absorb_rows(whole.at(), aligned, static_cast<std::ptrdiff_t>(x.item()), 1, 1, index, 1);
         return;
       }
       block.insert(block.end(), element, element + x.item());
