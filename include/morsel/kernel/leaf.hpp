@@ -26,11 +26,12 @@ class LeafRuns {
 
   const Reducer* reducer_;
   std::size_t item_bytes_, state_bytes_;
-  bool blocked_;        // order `blocks`; otherwise everything goes straight into the state
+  bool blocked_;        // order `blocks`; otherwise there are no blocks
   std::byte* pending_;  // up to 512 elements of a block cut by a piece boundary
   std::size_t pending_count_ = 0;
   std::byte* block_state_;
   std::byte* levels_;
+  void* scratch_ = nullptr;  // what a reducer of order `any` keeps beside its state
   Index blocks_ = 0;
   void* state_ = nullptr;
 };

@@ -55,6 +55,17 @@ class Reducer {
   /// Absorbs `count` whole blocks of 512, merged by the tree, into a fresh state: what absorb_run and merge
   /// give, in one call. **Requires**: order `blocks`; `count` a power of two, at most 64.
   MORSEL_INLINE virtual void absorb_blocks(void* state, const void* x, std::size_t count) const;
+  /// Bytes (all zero at first) that a leaf may keep beside its state to absorb runs faster; 0: none. Order
+  /// `any` only.
+  virtual std::size_t scratch_bytes() const { return 0; }
+  /// absorb_run that may leave a part in `scratch`; `settle` puts it into the state and makes scratch zero
+  /// again.
+  virtual void absorb_run_beside(void* state, void* scratch, const void* x, std::size_t n,
+                                 Index first_index) const {
+    (void)scratch;
+    absorb_run(state, x, n, first_index);
+  }
+  virtual void settle(void* state, void* scratch) const { (void)state, (void)scratch; }
   /// Absorbs `rows` rows (order `blocks`: at most 64, into fresh states) of `columns` contiguous elements,
   /// `row_stride_bytes` apart, row after row, into states[0..columns). Row r has flat position
   /// first_index + r * index_step.

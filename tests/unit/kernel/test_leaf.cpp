@@ -156,3 +156,46 @@ void check_rows() {
     check_rows<CPP>();                                                                                \
   }
 MORSEL_FOR_EACH_NUMERIC(LEAF_TESTS)
+
+TEST_CASE("a histogram's leaf counts every element, however it is cut", "[leaf]") {
+  std::mt19937_64 rng(31);
+  for (const Index bins : {1, 10, 128, 129, 500})
+    for (const std::size_t n : {0, 100, 16000, 40000, 400000})
+      for (const bool same : {false, true}) {
+        ReductionOptions options;
+        options.bins = bins, options.lo = -1, options.hi = 3;
+        Array<double> x(n);
+        Array<float> y(n);
+        for (std::size_t i = 0; i < n; ++i) {
+          x[i] = same ? 0.3 : static_cast<double>(rng() >> 11) * 0x1p-53 * 5 - 1.5;
+          y[i] = static_cast<float>(x[i]);
+          x[i] = static_cast<double>(y[i]);
+        }
+        for (const bool narrow : {false, true}) {
+          const ReducerPtr reducer =
+              make_reducer(Reduction::histogram, narrow ? Type::float32 : Type::float64, options);
+          std::vector<std::int64_t> expected(static_cast<std::size_t>(bins));
+          for (std::size_t i = 0; i < n; ++i)
+            narrow ? reducer->absorb_run(expected.data(), &y[i], 1, 0)
+                   : reducer->absorb_run(expected.data(), &x[i], 1, 0);
+          EachLevel levels;
+          for (const SimdLevel level : levels) {
+            set_simd_level(level);
+            INFO(reducer->name() << " of " << n << " at " << name_of(level));
+            Memory workspace(LeafRuns::workspace_bytes(*reducer)), state(reducer->state_bytes());
+            LeafRuns leaf(*reducer, workspace.data());
+            // The same leaf twice: the first must leave nothing behind.
+            for (const std::size_t limit : {1 << 30, 2048}) {
+              leaf.begin(state.data());
+              for (std::size_t at = 0; at < n;) {
+                const std::size_t piece = std::min<std::size_t>(n - at, rng() % 4 ? limit : rng() % 3000);
+                narrow ? leaf.absorb(y.data() + at, piece, 0) : leaf.absorb(x.data() + at, piece, 0);
+                at += piece;
+              }
+              leaf.finish();
+              CHECK(std::memcmp(state.data(), expected.data(), reducer->state_bytes()) == 0);
+            }
+          }
+        }
+      }
+}

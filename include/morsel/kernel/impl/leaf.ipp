@@ -43,10 +43,10 @@ MORSEL_INLINE std::size_t padded(std::size_t bytes) { return round_up(bytes, 64)
 
 }  // namespace detail
 
-// ---- LeafRuns: [pending | block state | levels] -----------------------------------------------
+// ---- LeafRuns: [pending | block state | levels] or [scratch] ----------------------------------
 
 MORSEL_INLINE std::size_t LeafRuns::workspace_bytes(const Reducer& reducer) {
-  if (reducer.order() != MergeOrder::blocks) return 0;
+  if (reducer.order() != MergeOrder::blocks) return detail::padded(reducer.scratch_bytes());
   return detail::padded(run_block * item_bytes_of(reducer.input())) + detail::padded(reducer.state_bytes()) +
          detail::leaf_levels * detail::padded(reducer.state_bytes());
 }
@@ -59,7 +59,13 @@ MORSEL_INLINE LeafRuns::LeafRuns(const Reducer& reducer, void* workspace)
       pending_(static_cast<std::byte*>(workspace)),
       block_state_(nullptr),
       levels_(nullptr) {
-  if (!blocked_) return;
+  if (!blocked_) {
+    if (const std::size_t bytes = reducer.scratch_bytes()) {
+      scratch_ = workspace;
+      std::memset(scratch_, 0, bytes);
+    }
+    return;
+  }
   block_state_ = pending_ + detail::padded(run_block * item_bytes_);
   levels_ = block_state_ + detail::padded(state_bytes_);
 }
@@ -79,6 +85,7 @@ MORSEL_INLINE void LeafRuns::push_block(const void* x, std::size_t n) {
 }
 
 MORSEL_INLINE void LeafRuns::absorb(const void* x, std::size_t n, Index first_index) {
+  if (scratch_) return reducer_->absorb_run_beside(state_, scratch_, x, n, first_index);
   if (!blocked_) return reducer_->absorb_run(state_, x, n, first_index);
   const auto* from = static_cast<const std::byte*>(x);
   if (pending_count_ != 0) {
@@ -115,6 +122,7 @@ MORSEL_INLINE void LeafRuns::end_run() {
 }
 
 MORSEL_INLINE void LeafRuns::finish() {
+  if (scratch_) reducer_->settle(state_, scratch_);
   if (!blocked_) return;
   end_run();
   detail::fold(*reducer_, levels_, detail::padded(state_bytes_), 1, state_, blocks_);

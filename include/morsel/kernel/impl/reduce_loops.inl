@@ -1363,9 +1363,6 @@ inline void tally(const S* x, Size n, const HistogramBins& bins, std::uint32_t* 
 }
 
 #if MORSEL_VECTOR_BYTES == 64
-// With few bins, one table counts pairs of slots: half as many increments.
-inline constexpr Size max_paired_slots = 130;
-
 template <class S>
 inline void slots_of_pairs(const S* x, const SlotConstants& c, const HistogramBins& bins, __m512i side,
                            std::uint16_t* out) {
@@ -1381,12 +1378,11 @@ inline void slots_of_pairs(const S* x, const SlotConstants& c, const HistogramBi
                    _mm512_cvtepi64_epi16(_mm512_add_epi64(_mm512_mul_epu32(slot[2], side), slot[3])));
 }
 
-// Tallies n elements (a multiple of 32, fewer than 2^17) in pairs and empties the table into `counts`.
+// Tallies n elements, a multiple of 32 and not 0, in pairs.
 template <class S>
-inline void tally_pairs(Int* counts, const S* x, Size n, const HistogramBins& bins, std::uint16_t* table) {
+inline void tally_pairs(const S* x, Size n, const HistogramBins& bins, std::uint16_t* table) {
   const SlotConstants constants(bins);
-  const Size side = static_cast<Size>(bins.bins) + 2;
-  const __m512i sides = _mm512_set1_epi64(static_cast<Int>(side));
+  const __m512i sides = _mm512_set1_epi64(bins.bins + 2);
   std::uint16_t pairs[2][16];
   slots_of_pairs(x, constants, bins, sides, pairs[0]);
   for (Size i = 0; i < n; i += 32) {
@@ -1394,14 +1390,25 @@ inline void tally_pairs(Int* counts, const S* x, Size n, const HistogramBins& bi
     const std::uint16_t* now = pairs[i / 32 % 2];
     for (int k = 0; k < 16; ++k) ++table[now[k]];
   }
-  for (Size first = 1; first + 1 < side; ++first) {
+}
+
+// Each count belongs to the bin of its row and to the bin of its column.
+inline void empty_pairs(Int* counts, PairTable& table, const HistogramBins& bins) {
+  if (table.pairs == 0) return;
+  const Size side = static_cast<Size>(bins.bins) + 2;
+  std::uint32_t columns[max_paired_slots] = {};
+  for (Size first = 0; first < side; ++first) {
+    const std::uint16_t* row = table.count + first * side;
     std::uint32_t sum = 0;
-    for (Size second = 0; second < side; ++second) sum += table[first * side + second];
-    counts[first - 1] += sum;
+    for (Size second = 0; second < side; ++second) {
+      sum += row[second];
+      columns[second] += row[second];
+    }
+    if (first != 0 && first + 1 < side) counts[first - 1] += sum;
   }
-  for (Size first = 0; first < side; ++first)
-    for (Size second = 1; second + 1 < side; ++second) counts[second - 1] += table[first * side + second];
-  __builtin_memset(table, 0, side * side * sizeof(std::uint16_t));
+  for (Size bin = 0; bin + 2 < side; ++bin) counts[bin] += columns[bin + 1];
+  __builtin_memset(table.count, 0, side * side * sizeof(std::uint16_t));
+  table.pairs = 0;
 }
 #endif
 
@@ -1478,27 +1485,44 @@ struct HistogramFold {
     }
     if (bins.guard == 0 || slots > max_tabled_slots || n < 4 * slots) return run_single(counts, x, n, bins);
     const char* from = static_cast<const char*>(x);
-#if MORSEL_VECTOR_BYTES == 64
-    if constexpr (Elements<T>::direct) {
-      if (slots <= max_paired_slots && n >= slots * slots) {
-        std::uint16_t table[max_paired_slots * max_paired_slots] = {};
-        while (n >= 32) {
-          constexpr Size most = (Size(1) << 17) - 32;
-          const Size some = n < most ? n / 32 * 32 : most;
-          tally_pairs(counts, reinterpret_cast<const S*>(from), some, bins, table);
-          from += some * sizeof(T), n -= some;
-        }
-        return run_single(counts, from, n, bins);
-      }
-    }
-#endif
     for (; n != 0;) {
       const Size some = n < (Size(1) << 30) ? n : Size(1) << 30;
       run_tables(counts, from, some, bins);
       from += some * sizeof(T), n -= some;
     }
   }
+
+#if MORSEL_VECTOR_BYTES == 64
+  static void run_paired(Int* counts, PairTable& table, const void* x, Size n, const HistogramBins& bins) {
+    table.elements += n;
+    // A leaf that ends soon does not pay for emptying the table.
+    if (table.elements <= (Size(1) << 14) || n < 256) return run(counts, x, n, bins);
+    const char* from = static_cast<const char*>(x);
+    while (n >= 32) {
+      if (table.pairs + 16 > 65535) empty_pairs(counts, table, bins);
+      const Size room = 2 * static_cast<Size>(65535 - table.pairs);
+      const Size some = (n < room ? n : room) / 32 * 32;
+      tally_pairs(reinterpret_cast<const S*>(from), some, bins, table.count);
+      table.pairs += some / 2;
+      from += some * sizeof(T), n -= some;
+    }
+    run_single(counts, from, n, bins);
+  }
+  static void settle(Int* counts, PairTable& table, const HistogramBins& bins) {
+    empty_pairs(counts, table, bins);
+    table.elements = 0;
+  }
+#endif
 };
+
+template <class T>
+inline HistogramLoops histogram_loops() {
+#if MORSEL_VECTOR_BYTES == 64
+  if constexpr (Elements<T>::direct)
+    return HistogramLoops{&HistogramFold<T>::run, &HistogramFold<T>::run_paired, &HistogramFold<T>::settle};
+#endif
+  return HistogramLoops{&HistogramFold<T>::run, nullptr, nullptr};
+}
 
 // ---- 7. the table -----------------------------------------------------------------------------
 
@@ -1531,7 +1555,7 @@ inline void fill_integer(ReduceTable& table, int type) {
   entry(table, Fold::sum, type) = exact<WordFold<SumStep, T>>();
   entry(table, Fold::prod, type) = exact<WordFold<ProdStep, T>>();
   if constexpr (sizeof(T) >= 4) entry(table, Fold::wide_sum, type) = exact<WideFold<T>>();
-  table.histogram[type].run = &HistogramFold<T>::run;
+  table.histogram[type] = histogram_loops<T>();
 }
 template <class T>
 inline void fill_floating(ReduceTable& table, int type) {
@@ -1545,7 +1569,7 @@ inline void fill_floating(ReduceTable& table, int type) {
   entry(table, Fold::nan_max, type) = exact<ExtremeFold<true, true, T>>();
   entry(table, Fold::nan_argmin, type) = exact<ArgFold<false, true, T>>();
   entry(table, Fold::nan_argmax, type) = exact<ArgFold<true, true, T>>();
-  if constexpr (Elements<T>::width == 1) table.histogram[type].run = &HistogramFold<T>::run;
+  if constexpr (Elements<T>::width == 1) table.histogram[type] = histogram_loops<T>();
 }
 
 inline void fill_table(ReduceTable& table) {

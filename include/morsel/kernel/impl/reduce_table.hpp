@@ -102,8 +102,22 @@ inline constexpr int bin_shift = 20;
 inline constexpr double bin_base = 0x1p32;
 inline constexpr std::int64_t max_estimated_bins = std::int64_t{1} << 30;
 
+/// Few bins: one table that counts pairs of neighbouring elements needs half as many increments. It outlives
+/// the pieces of a leaf, because emptying it costs as much as a few thousand elements.
+inline constexpr std::size_t max_paired_slots = 130;
+struct PairTable {
+  std::uint64_t elements;  ///< of this leaf, counted here or not
+  std::uint64_t pairs;     ///< in `count`, at most 65535
+  std::uint16_t count[max_paired_slots * max_paired_slots];
+};
+
 struct HistogramLoops {
   void (*run)(std::int64_t* counts, const void* x, std::size_t n, const HistogramBins& bins);
+  /// Null where the instruction set or the dtype has no use for pairs. `table` is all zero when a leaf
+  /// begins, and again after `settle`, which adds what it holds to `counts`.
+  void (*run_paired)(std::int64_t* counts, PairTable& table, const void* x, std::size_t n,
+                     const HistogramBins& bins);
+  void (*settle)(std::int64_t* counts, PairTable& table, const HistogramBins& bins);
 };
 
 struct ReduceTable {

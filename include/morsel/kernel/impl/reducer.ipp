@@ -331,7 +331,8 @@ class FoldReducer final : public Reducer {
   void from_bytes(std::span<const std::byte> bytes, void* states, std::size_t n) const override {
     read_sealed(state_name_, bytes, states, state_bytes_, n);
   }
-  MORSEL_INLINE bool absorb_constant(void* state, const void* x, Index count, Index first_index) const override;
+  MORSEL_INLINE bool absorb_constant(void* state, const void* x, Index count,
+                                     Index first_index) const override;
 
  private:
   const FoldLoops& loops() const {
@@ -533,6 +534,25 @@ class HistogramReducer final : public Reducer {
   void init(void* states, std::size_t n) const override { std::memset(states, 0, n * state_bytes()); }
   void absorb_run(void* state, const void* x, std::size_t n, Index) const override {
     reduce_table().histogram[static_cast<int>(input_)].run(static_cast<std::int64_t*>(state), x, n, bins_);
+  }
+  std::size_t scratch_bytes() const override {
+    const bool numbers = input_ == Type::float32 || input_ == Type::float64;
+    return numbers && bins_.guard != 0 && bins_.bins + 2 <= static_cast<Index>(max_paired_slots)
+               ? sizeof(PairTable)
+               : 0;
+  }
+  void absorb_run_beside(void* state, void* scratch, const void* x, std::size_t n, Index) const override {
+    const HistogramLoops& loops = reduce_table().histogram[static_cast<int>(input_)];
+    auto* counts = static_cast<std::int64_t*>(state);
+    if (loops.run_paired)
+      loops.run_paired(counts, *static_cast<PairTable*>(scratch), x, n, bins_);
+    else
+      loops.run(counts, x, n, bins_);
+  }
+  void settle(void* state, void* scratch) const override {
+    const HistogramLoops& loops = reduce_table().histogram[static_cast<int>(input_)];
+    if (loops.settle)
+      loops.settle(static_cast<std::int64_t*>(state), *static_cast<PairTable*>(scratch), bins_);
   }
   void absorb_rows(void* states, const void* x, std::ptrdiff_t row_stride_bytes, std::size_t rows,
                    std::size_t columns, Index, Index) const override {
