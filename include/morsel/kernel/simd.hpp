@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <morsel/base/config.hpp>
+#include <optional>
 #include <string_view>
 
 namespace morsel::inline MORSEL_ABI {
@@ -11,6 +12,8 @@ enum class SimdLevel : std::uint8_t { baseline, avx2, avx512 };
 inline constexpr int simd_level_count = 3;
 
 std::string_view name_of(SimdLevel level);
+/// The level of a name; nothing if there is none.
+std::optional<SimdLevel> find_simd_level(std::string_view name);
 
 /// The best level that this processor and this build have.
 SimdLevel best_simd_level();

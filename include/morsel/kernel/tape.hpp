@@ -118,6 +118,7 @@ class TileProgram {
     std::array<std::byte, 16> element{};
   };
   friend class TileCompiler;
+  static constexpr std::uint32_t no_slot = 0xffffffffu;
 
   std::vector<Type> inputs_, outputs_;
   std::vector<bool> used_;

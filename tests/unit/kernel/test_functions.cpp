@@ -219,7 +219,7 @@ void check_complex_functions() {
       if (error > worst) worst = error, at = i;
     }
     INFO(name_of(f.op) << test::text(z, at) << " = " << test::text(got, at));
-    CHECK(worst <= 8);
+    CHECK(worst <= 4);
   }
 }
 
@@ -230,7 +230,7 @@ TEST_CASE("functions of real numbers are within 4 ulp, up to overflow and down t
   check_functions<float>();
 }
 
-TEST_CASE("functions of complex numbers are within 8 eps of the modulus, with the C library's branch cuts",
+TEST_CASE("functions of complex numbers are within 4 eps of the modulus, with the C library's branch cuts",
           "[kernel]") {
   check_complex_functions<double>();
   check_complex_functions<float>();

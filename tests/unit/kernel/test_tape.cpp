@@ -566,6 +566,27 @@ TEST_CASE("a program with more than 64 outputs computes and skips each of them",
   }
 }
 
+TEST_CASE("a skipped output beyond the 64th that later steps read still has a place", "[kernel]") {
+  Tape tape;
+  std::vector<int> outputs;
+  int step = tape.input(0, Type::float64);
+  for (int k = 0; k < 70; ++k) outputs.push_back(step = tape.apply(Op::negative, {step}));
+  std::reverse(outputs.begin(), outputs.end());
+  const TileProgram program(tape, outputs);
+  const test::Elements in = elements<double>({3});
+  std::vector<std::byte> memory(program.workspace_bytes() + 64);
+  std::byte* workspace = memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64);
+  program.prepare(workspace);
+  for (std::size_t only = 0; only < outputs.size(); ++only) {
+    std::vector<void*> out(outputs.size(), nullptr);
+    double result = 0;
+    out[only] = &result;
+    const void* args[] = {in.bytes.data()};
+    program.run(1, args, out.data(), workspace);
+    CHECK(result == (only % 2 == 0 ? 3 : -3));
+  }
+}
+
 TEST_CASE("registers are reused, so that a long chain needs few", "[kernel]") {
   Tape tape;
   int step = tape.input(0, Type::float64);

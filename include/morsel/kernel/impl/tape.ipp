@@ -505,7 +505,7 @@ class TileCompiler {
       const TapeStep& s = step(outputs_[k]);
       program_.outputs_.push_back(s.type);
       program_.forwards_.push_back(s.kind == TapeStep::Kind::input ? s.input : -1);
-      program_.stand_in_.push_back(0);
+      program_.stand_in_.push_back(TileProgram::no_slot);
       if (calls_[at(outputs_[k])].run && home[at(outputs_[k])] < 0)
         home[at(outputs_[k])] = static_cast<int>(k);
     }
@@ -541,11 +541,10 @@ class TileCompiler {
     }
     // An output that other calls read needs memory even when it is skipped.
     for (const TileProgram::Operand& o : program_.operands_)
-      if (o.space == Space::output && program_.stand_in_[o.index] == 0) {
-        program_.stand_in_[o.index] = static_cast<std::uint32_t>(program_.workspace_bytes_) + 1;
+      if (o.space == Space::output && program_.stand_in_[o.index] == TileProgram::no_slot) {
+        program_.stand_in_[o.index] = static_cast<std::uint32_t>(program_.workspace_bytes_);
         program_.workspace_bytes_ += slot_bytes(program_.outputs_[o.index]);
       }
-    for (std::uint32_t& offset : program_.stand_in_) offset -= offset != 0;
   }
 
   void emit(const Call& call, TileProgram::Operand out) {
@@ -622,7 +621,7 @@ MORSEL_INLINE void TileProgram::run(std::size_t n, const void* const* in, void* 
   for (const Instruction& instruction : instructions_) {
     if (!(instruction.needed_by & wanted)) continue;
     if (instruction.out.space == Operand::Space::output && !out[instruction.out.index] &&
-        instruction.out.index >= 63 && stand_in_[instruction.out.index] == 0)
+        stand_in_[instruction.out.index] == no_slot)
       continue;
     const Operand* operand = operands_.data() + instruction.first_operand;
     for (std::uint32_t k = 0; k < instruction.arity; ++k)

@@ -6,7 +6,8 @@
 
 namespace morsel::inline MORSEL_ABI {
 
-/// out[0..n) = f(in[0][0..n), in[1][0..n), ...). Contiguous, n <= tile_size, `out` overlaps no input.
+/// out[0..n) = f(in[0][0..n), in[1][0..n), ...). Contiguous, each aligned to its element, n <= tile_size,
+/// `out` overlaps no input.
 using TileFn = void (*)(__SIZE_TYPE__ n, void* out, const void* const* in, const void* state);
 
 namespace detail {
