@@ -192,9 +192,19 @@ std::string try_once(const Program& program, const Expected& expected, std::uint
       if (log->fetches + log->decodes != 0) return "read before the refusal";
   }
   try {
+    limits.memory_bytes = budget;
+    const Plan plan = lower(optimise(trace(program.outputs), options.skip_passes), targets, limits);
     const RunReport report = evaluate(program.outputs, targets, options);
     if (expected.error) return "expected the error " + std::string(name_of(*expected.error)) + ", got none";
     if (report.peak_bytes > budget) return "peak " + std::to_string(report.peak_bytes) + " above the budget";
+    if (options.threads == 1 && options.shuffle_seed == 0 && report.peak_bytes > plan.peak_bytes)
+      return "peak " + std::to_string(report.peak_bytes) + " of one thread above the predicted " + std::to_string(plan.peak_bytes);
+    // One read of a spill file takes as many requests as its region has rows.
+    const bool spills = std::any_of(plan.results.begin(), plan.results.end(), [](const Result& r) { return r.spilled; });
+    if (!spills && report.requests != plan.prediction.requests)
+      return std::to_string(report.requests) + " requests, predicted " + std::to_string(plan.prediction.requests);
+    if (report.bytes_decoded != plan.prediction.decoded_bytes)
+      return std::to_string(report.bytes_decoded) + " bytes decoded, predicted " + std::to_string(plan.prediction.decoded_bytes);
   } catch (const Error& error) {
     if (expected.error && error.code() == *expected.error) return {};
     return std::string("error ") + std::string(name_of(error.code())) + ": " + error.what();
