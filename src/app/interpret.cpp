@@ -259,6 +259,36 @@ class Interpreter {
   // ---- subscripts: integers, slices, ..., None, and one list
   // -------------------------------------------------------
 
+  /// The string between the brackets of a record's field, else nothing.
+  static Value field_name(const Expr& expr) {
+    return expr.kind == Expr::Kind::string ? Value(expr.text) : Value();
+  }
+
+  /// One field of a record, chunk by chunk.
+  static Edge field_of(const Edge& records, const std::string& name) {
+    const std::vector<Field>& fields = records.dtype().fields();
+    const auto field =
+        std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.name == name; });
+    std::string names;
+    for (const Field& f : fields) names += (names.empty() ? "" : ", ") + f.name;
+    if (field == fields.end())
+      fail(Errc::not_found, "['" + name + "']: no such field; expected one of " + names + ", got " + name);
+    if (!field->shape.empty())
+      fail(Errc::unsupported,
+           "['" + name +
+               "']: a field that is an array itself is not supported; expected one with a single value");
+    MapChunksNode call;
+    call.inputs = {records};
+    call.function = [offset = field->offset_bytes](const ChunkInfo&, const std::vector<BufferView>& in,
+                                                   const BufferView& out) {
+      BufferView part = in[0];
+      part.data += offset;
+      part.item_bytes = out.item_bytes;
+      copy_elements(part, out);
+    };
+    return map_chunks("field " + name, std::move(call), field->dtype);
+  }
+
   /// One item between the brackets. A list selects; everything else is basic indexing.
   struct Item {
     SliceItem basic;
@@ -268,6 +298,9 @@ class Interpreter {
   Value subscript(const Expr& expr) const {
     const Value object = value_of(*expr.children[0]);
     if (const Sequence* sequence = object.sequence()) return element(expr, *sequence);
+    if (const Edge* edge = object.edge(); edge && edge->dtype().is_record() && expr.children.size() == 2)
+      if (const Value index = field_name(*expr.children[1]); index.text())
+        return at_column(expr.column, [&]() -> Value { return field_of(*edge, *index.text()); });
     std::vector<Item> items;
     for (std::size_t i = 1; i < expr.children.size(); ++i) append_items(*expr.children[i], items);
     return at_column(expr.column, [&]() -> Value {
