@@ -60,7 +60,7 @@ auto borrow(const X& x, const ArrayOptions& options = {}) {
 template <detail::XtContainer X>
 void borrow(const X&& x, const ArrayOptions& options = {}) = delete;
 
-/// Refers to elements in C order, or with one stride per axis, counted in elements.
+/// Refers to elements in C order; borrow_strided: with one stride per axis, counted in elements.
 template <Element T>
 auto borrow(const T* data, const Shape& shape, const ArrayOptions& options = {}) {
   using R = element_t<type_of<T>>;
@@ -68,7 +68,7 @@ auto borrow(const T* data, const Shape& shape, const ArrayOptions& options = {})
       borrowed_source(type_of<R>, BufferView::c_order(const_cast<T*>(data), shape, sizeof(T))), options);
 }
 template <Element T>
-auto borrow(const T* data, const Shape& shape, const Dims& strides, const ArrayOptions& options = {}) {
+auto borrow_strided(const T* data, const Shape& shape, const Dims& strides, const ArrayOptions& options = {}) {
   using R = element_t<type_of<T>>;
   return from_source<R>(
       borrowed_source(type_of<R>, detail::strided_view(const_cast<T*>(data), shape, strides, sizeof(T))),

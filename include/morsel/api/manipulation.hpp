@@ -61,7 +61,8 @@ template <class T>
 LazyArray<T> take(const LazyArray<T>& array, const std::vector<Index>& indices, const AxisName& axis) {
   return LazyArray<T>(take(array.any(), indices, axis));
 }
-/// Arrays one after another along an axis. Arrays of several dtypes: concat(a, b), or with any() of each.
+/// Arrays one after another along an axis; arrays of different types give an AnyLazyArray of the promoted
+/// one.
 template <class T>
 LazyArray<T> concat(const std::vector<LazyArray<T>>& arrays, const AxisName& axis = 0) {
   return LazyArray<T>(concat(std::vector<AnyLazyArray>(arrays.begin(), arrays.end()), axis));
@@ -69,6 +70,15 @@ LazyArray<T> concat(const std::vector<LazyArray<T>>& arrays, const AxisName& axi
 /// Arrays of one shape along a new axis.
 template <class T>
 LazyArray<T> stack(const std::vector<LazyArray<T>>& arrays, Index axis = 0) {
+  return LazyArray<T>(stack(std::vector<AnyLazyArray>(arrays.begin(), arrays.end()), axis));
+}
+
+template <class T>
+LazyArray<T> concat(std::initializer_list<LazyArray<T>> arrays, const AxisName& axis = 0) {
+  return LazyArray<T>(concat(std::vector<AnyLazyArray>(arrays.begin(), arrays.end()), axis));
+}
+template <class T>
+LazyArray<T> stack(std::initializer_list<LazyArray<T>> arrays, Index axis = 0) {
   return LazyArray<T>(stack(std::vector<AnyLazyArray>(arrays.begin(), arrays.end()), axis));
 }
 

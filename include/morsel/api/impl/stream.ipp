@@ -71,14 +71,14 @@ struct ChunkStream::State {
 MORSEL_INLINE ChunkStream::ChunkStream(const Edge& value, const StreamOptions& options)
     : state_(std::make_shared<State>()) {
   ComputeOptions run;
-  run.memory = options.memory;
-  if (run.memory.is_default())
-    run.memory = (options.workspace ? *options.workspace : Workspace::process()).memory_bytes() / 2;
+  // A share of the workspace, whatever the plan would like: the loop's body may have to compute in what is
+  // left.
+  run.workspace = options.workspace ? *options.workspace : Workspace::process();
+  run.memory = options.memory.is_default() ? Bytes(run.workspace->memory_bytes() / 2) : options.memory;
   run.threads = options.threads;
   run.progress = options.progress;
   run.trace = options.trace;
   run.stop = options.stop;
-  run.workspace = options.workspace;
   run.skip_passes = options.skip_passes;
   run.report = options.report;
   State* state = state_.get();  // outlives the thread: it joins

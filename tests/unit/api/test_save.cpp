@@ -1,0 +1,130 @@
+#include "arrays.hpp"
+//
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "support/failure.hpp"
+
+using namespace morsel;
+using morsel_test::contains;
+using morsel_test::counting;
+using morsel_test::failure_of;
+using morsel_test::text_of;
+
+namespace {
+
+/// A directory that goes with the test.
+struct Folder {
+  std::filesystem::path path;
+  Folder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "morsel-api-XXXXXX").string();
+    REQUIRE(mkdtemp(pattern.data()) != nullptr);
+    path = pattern;
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::string file(const char* name) const { return (path / name).string(); }
+  std::size_t count() const {
+    return static_cast<std::size_t>(
+        std::distance(std::filesystem::directory_iterator(path), std::filesystem::directory_iterator()));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a saved array opens again", "[api][save]") {
+  const Folder folder;
+  const auto a = counting<float>({5, 4}, {2, 3}) * 2;
+  save(a, folder.file("a.npy"));
+  const auto b = open<float>(folder.file("a.npy"), {.chunks = {3, 2}, .dims = {"y", "x"}});
+  CHECK(text_of(b) == text_of(a));
+  CHECK(b.chunks() == std::vector<std::vector<Index>>{{3, 2}, {2, 2}});
+  CHECK(b.dims() == std::vector<std::string>{"y", "x"});
+  CHECK(open_any(folder.file("a.npy")).dtype() == DType(Type::float32));
+  CHECK(failure_of([&] { open<double>(folder.file("a.npy")); }) ==
+        "dtype_mismatch: open '" + folder.file("a.npy") +
+            "': its elements are of another type; expected open of float32, got open of float64 "
+            "(open_any(path).as<T>() "
+            "converts)");
+  CHECK(failure_of([&] { open<float>(folder.file("none.npy")); }).rfind("not_found: ", 0) == 0);
+  CHECK(text_of(sum(b, "x")) == text_of(sum(a, 1)));
+  CHECK(text_of(transpose(b)["::2"]) == text_of(transpose(a)["::2"]));
+}
+
+TEST_CASE("several arrays are saved in one run", "[api][save]") {
+  const Folder folder;
+  const auto a = counting<int>({5, 4}, {2, 3});
+  save({.memory = "16MiB"}, {{a + 1, folder.file("a.npy")}, {mean(a, 0), folder.file("mean.npy")}});
+  CHECK(text_of(open<int>(folder.file("a.npy"))) == text_of(a + 1));
+  CHECK(text_of(open<double>(folder.file("mean.npy"))) == "(4,): 8 9 10 11");
+  CHECK(contains(failure_of([&] {
+                   save({}, {{a, folder.file("b.npy")}, {a, folder.file("b.npy")}});
+                 }),
+                 "two arrays go to one file"));
+  CHECK(folder.count() == 2);
+}
+
+TEST_CASE("save refuses what exists, what it reads from, and endings it does not know", "[api][save]") {
+  const Folder folder;
+  const auto a = counting<int>({5});
+  save(a, folder.file("a.npy"));
+  CHECK(failure_of([&] { save(a, folder.file("a.npy")); }).rfind("already_exists: ", 0) == 0);
+  save(a * 2, folder.file("a.npy"), {.overwrite = true});
+  const auto opened = open<int>(folder.file("a.npy"));
+  CHECK(text_of(opened) == "(5,): 0 2 4 6 8");
+  CHECK(contains(failure_of([&] { save(mean(opened + 1), folder.file("a.npy"), {.overwrite = true}); }),
+                 "invalid_argument: save '" + folder.file("a.npy") + "': the array is read from this file"));
+  CHECK(text_of(open<int>(folder.file("a.npy"))) == "(5,): 0 2 4 6 8");
+  CHECK(contains(failure_of([&] { save(a, folder.file("a.xyz")); }), "unsupported: save"));
+  CHECK(contains(failure_of([&] { save(a, folder.file("b.npy"), {.codec = "zstd:3"}); }), "not compressed"));
+  CHECK(contains(failure_of([&] { save(a, folder.file("b.npy"), {.chunks = 2}); }), "no chunks"));
+  const auto failing = map([](int v) { return v < 3 ? v : throw std::runtime_error("three"); }, a.rechunk(1));
+  CHECK(failure_of([&] { save(failing, folder.file("c.npy")); }).rfind("user_error: ", 0) == 0);
+  CHECK(folder.count() == 1);
+}
+
+TEST_CASE("a raw file opens as an array", "[api][open]") {
+  const Folder folder;
+  {
+    std::ofstream out(folder.file("raw.bin"), std::ios::binary);
+    const std::uint16_t values[] = {99, 0, 1, 2, 3, 4, 5};
+    out.write(reinterpret_cast<const char*>(values), sizeof values);
+  }
+  const std::string path = folder.file("raw.bin");
+  CHECK(text_of(memmap<std::uint16_t>(path, {.shape = {2, 3}, .offset = 2})) == "(2, 3): 0 1 2 3 4 5");
+  CHECK(text_of(memmap<std::uint16_t>(path, {.shape = {-1, 3}, .offset = 2, .chunks = {1, 2}})) ==
+        "(2, 3): 0 1 2 3 4 5");
+  const auto columns = memmap<std::uint16_t>(
+      path, {.shape = {2, 3}, .offset = 2, .order = ElementOrder::F, .chunks = {2, 1}, .dims = {"y", "x"}});
+  CHECK(text_of(columns) == "(2, 3): 0 2 4 1 3 5");
+  CHECK(columns.chunks() == std::vector<std::vector<Index>>{{2}, {1, 1, 1}});
+  CHECK(columns.dims() == std::vector<std::string>{"y", "x"});
+  CHECK(text_of(memmap<std::uint16_t>(path, {.shape = {1}, .byte_order = ByteOrder::big})) == "(1,): 25344");
+  CHECK(failure_of([&] { memmap<float>(path, {.shape = {100}}); }).rfind("corrupt_data: ", 0) == 0);
+}
+
+TEST_CASE("a member of records is an array", "[api][open]") {
+  struct Record {
+    std::int32_t a;
+    float b;
+  };
+  const std::vector<Record> records{{1, 0.5f}, {2, 1.5f}, {3, 2.5f}};
+  const DType dtype =
+      DType::record({{"a", DType(Type::int32), 0, {}}, {"b", DType(Type::float32), 4, {}}}, sizeof(Record));
+  const AnyLazyArray x = from_source(
+      borrowed_source(dtype, BufferView::c_order(const_cast<Record*>(records.data()), {3}, sizeof(Record))),
+      {.chunks = 2});
+  CHECK(text_of(field(x, "b").as<float>()) == "(3,): 0.5 1.5 2.5");
+  CHECK(field(x, "a").dtype() == DType(Type::int32));
+  CHECK(text_of(LazyArray<int>(field(x["::-1"], "a"))) == "(3,): 3 2 1");
+  CHECK(failure_of([&] { field(x, "c"); }) ==
+        "not_found: field 'c': no such member; expected 'a', 'b', got 'c'");
+  CHECK(contains(failure_of([&] { field(counting<int>({3}), "a"); }), "not an array of records"));
+  CHECK(contains(failure_of([&] { x + 1; }), "dtype_mismatch: add"));
+  CHECK(contains(failure_of([&] { mean(x); }), "dtype_mismatch: mean"));
+  CHECK(contains(failure_of([&] { x.visit([](auto a) { return a.size(); }); }),
+                 "dtype_mismatch: visiting an array"));
+}
