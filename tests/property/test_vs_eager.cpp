@@ -1,5 +1,5 @@
-// Lazy equals eager: random programs on random sources, evaluated with random threads, budgets, orders, optimiser
-// passes and SIMD levels, against the oracle. Bit for bit.
+// Lazy equals eager: random programs on random sources, evaluated with random threads, budgets, orders,
+// optimiser passes and SIMD levels, against the oracle. Bit for bit.
 //
 // MORSEL_PROPERTY_CASES sets the number of cases, MORSEL_TEST_SEED the first seed.
 #include <catch2/catch.hpp>
@@ -70,7 +70,8 @@ struct Arrival {
   Grid grid;
   bool ordered = false;
 
-  Arrival(const Edge& e, Random& random, bool simple) : values(test::detail::empty_of(e.dtype(), e.shape())), grid(e.grid()) {
+  Arrival(const Edge& e, Random& random, bool simple)
+      : values(test::detail::empty_of(e.dtype(), e.shape())), grid(e.grid()) {
     const std::size_t item = e.dtype().item_bytes();
     const Index kind = simple ? 0 : random.below(7);
     if (kind <= 2) {
@@ -100,7 +101,9 @@ struct Arrival {
       o.grid = grid;
       if (random.chance(0.7)) {
         std::vector<AxisGrid> axes;
-        for (const Index n : e.shape()) axes.push_back(AxisGrid::regular(n, random.between(std::max<Index>(1, n / 20), std::max<Index>(1, n))));
+        for (const Index n : e.shape())
+          axes.push_back(
+              AxisGrid::regular(n, random.between(std::max<Index>(1, n / 20), std::max<Index>(1, n))));
         o.grid = Grid(std::move(axes));
       }
       if (random.chance(0.5)) o.scratch_bytes = 777;
@@ -113,7 +116,8 @@ struct Arrival {
       target = VisitTarget{[this](const Region& region, const BufferView& got) {
                              const std::lock_guard lock(visits->mutex);
                              const Region chunks = grid.overlapping(region);
-                             if (chunks.size() != 1 || grid.region(chunks.lo) != region || got.shape != region.shape() || !got.is_c_order())
+                             if (chunks.size() != 1 || grid.region(chunks.lo) != region ||
+                                 got.shape != region.shape() || !got.is_c_order())
                                ++visits->wrong;
                              ++visits->chunks[grid.number(chunks.lo)];
                              visits->order.push_back(grid.number(chunks.lo));
@@ -128,7 +132,8 @@ struct Arrival {
   std::string judge(const Whole& want) {
     if (!memory.empty()) copy_elements(strided, values.view());
     if (log) {
-      if (log->commits != 1) return "the sink was committed " + std::to_string(log->commits.load()) + " times";
+      if (log->commits != 1)
+        return "the sink was committed " + std::to_string(log->commits.load()) + " times";
       if (log->wrong != 0) return "the sink got regions it does not take";
       for (const int n : log->writes)
         if (n != 1) return "the sink got an element " + std::to_string(n) + " times";
@@ -136,10 +141,13 @@ struct Arrival {
     }
     if (visits) {
       if (visits->wrong) return "visits of regions that are not declared chunks";
-      if (static_cast<Index>(visits->chunks.size()) != grid.count()) return "visits of " + std::to_string(visits->chunks.size()) + " chunks of " + std::to_string(grid.count());
+      if (static_cast<Index>(visits->chunks.size()) != grid.count())
+        return "visits of " + std::to_string(visits->chunks.size()) + " chunks of " +
+               std::to_string(grid.count());
       for (const auto& [chunk, count] : visits->chunks)
         if (count != 1) return "chunk visited " + std::to_string(count) + " times";
-      if (ordered && !std::is_sorted(visits->order.begin(), visits->order.end())) return "visits out of order";
+      if (ordered && !std::is_sorted(visits->order.begin(), visits->order.end()))
+        return "visits out of order";
     }
     return test::difference(want, values);
   }
@@ -164,16 +172,19 @@ std::string try_once(const Program& program, const Expected& expected, std::uint
   for (const Pass& pass : default_passes())
     if (random.chance(0.15)) options.skip_passes.emplace_back(pass.name);
   set_simd_level(static_cast<SimdLevel>(random.below(static_cast<Index>(best_simd_level()) + 1)));
-  how += "threads " + std::to_string(options.threads) + ", shuffle " + std::to_string(options.shuffle_seed) + ", simd " + std::string(name_of(simd_level()));
+  how += "threads " + std::to_string(options.threads) + ", shuffle " + std::to_string(options.shuffle_seed) +
+         ", simd " + std::string(name_of(simd_level()));
   for (const std::string& pass : options.skip_passes) how += ", without " + pass;
 
   Limits limits;
   limits.threads = options.threads;
   limits.memory_bytes = std::size_t{1} << 40;
-  const std::size_t smallest = lower(optimise(trace(program.outputs), options.skip_passes), targets, limits).smallest_bytes;
+  const std::size_t smallest =
+      lower(optimise(trace(program.outputs), options.skip_passes), targets, limits).smallest_bytes;
   static const std::vector<double> factors{1, 1.01, 1.1, 1.5, 2, 4, 0};
   const double factor = random.of(factors);
-  const auto budget = factor == 0 ? 1 * GiB : static_cast<std::size_t>(static_cast<double>(smallest) * factor);
+  const auto budget =
+      factor == 0 ? 1 * GiB : static_cast<std::size_t>(static_cast<double>(smallest) * factor);
   options.memory = budget;
   how += ", budget " + std::to_string(budget) + " of smallest " + std::to_string(smallest);
   if (random.chance(0.3)) {
@@ -184,7 +195,8 @@ std::string try_once(const Program& program, const Expected& expected, std::uint
       evaluate(program.outputs, targets, less);
       return "one byte below the smallest budget was accepted";
     } catch (const Error& error) {
-      if (error.code() != Errc::budget_too_small) return std::string("below the smallest budget: ") + error.what();
+      if (error.code() != Errc::budget_too_small)
+        return std::string("below the smallest budget: ") + error.what();
       if (std::string(error.what()).find(std::to_string(smallest)) == std::string::npos)
         return std::string("the refusal does not name the smallest budget: ") + error.what();
     }
@@ -198,13 +210,17 @@ std::string try_once(const Program& program, const Expected& expected, std::uint
     if (expected.error) return "expected the error " + std::string(name_of(*expected.error)) + ", got none";
     if (report.peak_bytes > budget) return "peak " + std::to_string(report.peak_bytes) + " above the budget";
     if (options.threads == 1 && options.shuffle_seed == 0 && report.peak_bytes > plan.peak_bytes)
-      return "peak " + std::to_string(report.peak_bytes) + " of one thread above the predicted " + std::to_string(plan.peak_bytes);
+      return "peak " + std::to_string(report.peak_bytes) + " of one thread above the predicted " +
+             std::to_string(plan.peak_bytes);
     // One read of a spill file takes as many requests as its region has rows.
-    const bool spills = std::any_of(plan.results.begin(), plan.results.end(), [](const Result& r) { return r.spilled; });
+    const bool spills =
+        std::any_of(plan.results.begin(), plan.results.end(), [](const Result& r) { return r.spilled; });
     if (!spills && report.requests != plan.prediction.requests)
-      return std::to_string(report.requests) + " requests, predicted " + std::to_string(plan.prediction.requests);
+      return std::to_string(report.requests) + " requests, predicted " +
+             std::to_string(plan.prediction.requests);
     if (report.bytes_decoded != plan.prediction.decoded_bytes)
-      return std::to_string(report.bytes_decoded) + " bytes decoded, predicted " + std::to_string(plan.prediction.decoded_bytes);
+      return std::to_string(report.bytes_decoded) + " bytes decoded, predicted " +
+             std::to_string(plan.prediction.decoded_bytes);
   } catch (const Error& error) {
     if (expected.error && error.code() == *expected.error) return {};
     return std::string("error ") + std::string(name_of(error.code())) + ": " + error.what();
@@ -228,14 +244,16 @@ TEST_CASE("random programs have the eager value bit for bit, however they are ru
     if (seed % 10 == 0) options = {60000, 6, true, true};
     if (seed % 10 == 1) options = {2000, 25, true, true};
     const Program program = test::random_program(seed, options);
-    if (print) std::fprintf(stderr, "seed %llu:\n%s", static_cast<unsigned long long>(seed), program.text().c_str());
+    if (print)
+      std::fprintf(stderr, "seed %llu:\n%s", static_cast<unsigned long long>(seed), program.text().c_str());
     const Expected expected = expected_of(program);
     for (std::uint64_t run = 0; run < 2; ++run) {
       std::string how;
       const std::string wrong = try_once(program, expected, seed * 2 + run, how);
       if (wrong.empty()) continue;
       ++failures;
-      UNSCOPED_INFO("seed " << seed << ", run " << run << ":\n" << program.text() << "  " << how << "\n  => " << wrong);
+      UNSCOPED_INFO("seed " << seed << ", run " << run << ":\n"
+                            << program.text() << "  " << how << "\n  => " << wrong);
     }
     if (failures > 5) break;
   }

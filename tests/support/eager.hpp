@@ -1,7 +1,8 @@
 // The eager oracle: the value of any edge, element by element, with whole arrays in memory.
 //
-// It knows nothing of passes, plans and runs. Views are followed index by index; operations go through the kernels one
-// node at a time; reductions follow the fixed tree of contracts §1 literally: leaf by leaf, block by block.
+// It knows nothing of passes, plans and runs. Views are followed index by index; operations go through the
+// kernels one node at a time; reductions follow the fixed tree of contracts §1 literally: leaf by leaf, block
+// by block.
 #pragma once
 
 #include <cmath>
@@ -24,7 +25,8 @@ using namespace morsel;
 
 inline std::size_t flat(const Dims& position, const Shape& shape) {
   std::size_t at = 0;
-  for (std::size_t i = 0; i < shape.size(); ++i) at = at * static_cast<std::size_t>(shape[i]) + static_cast<std::size_t>(position[i]);
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    at = at * static_cast<std::size_t>(shape[i]) + static_cast<std::size_t>(position[i]);
   return at;
 }
 
@@ -53,7 +55,8 @@ inline Whole run_tape(const Tape& tape, int step, const std::vector<Whole>& in, 
 /// States of one output element that the reference owns: aligned memory that ends their life.
 class States {
  public:
-  explicit States(const Reducer& reducer) : reducer_(&reducer), memory_((reducer.state_bytes() + 63) / 64 * 64 / 8 + 8) {
+  explicit States(const Reducer& reducer)
+      : reducer_(&reducer), memory_((reducer.state_bytes() + 63) / 64 * 64 / 8 + 8) {
     reducer.init(at(), 1);
   }
   States(States&& other) noexcept : reducer_(other.reducer_), memory_(other.memory_.size()) {
@@ -100,7 +103,8 @@ class Eager {
     for_each_position(Region::of(edge.shape()), [&](const Dims& position) {
       Dims index(beneath.shape.size());
       for (std::size_t i = 0; i < index.size(); ++i) index[i] = edge.view.maps[i].at(position);
-      std::memcpy(out.data() + at++ * out.item(), beneath.bytes.data() + flat(index, beneath.shape) * out.item(), out.item());
+      std::memcpy(out.data() + at++ * out.item(),
+                  beneath.bytes.data() + flat(index, beneath.shape) * out.item(), out.item());
     });
     return out;
   }
@@ -227,7 +231,8 @@ class Eager {
     using namespace detail;
     const bool blocked = reducer.order() == MergeOrder::blocks;
     const std::size_t length = call.trailing ? run_block : row_block;
-    Index run = 1;  // elements after which a block ends early: a run over the trailing axes, or the whole leaf
+    Index run =
+        1;  // elements after which a block ends early: a run over the trailing axes, or the whole leaf
     for (std::size_t i = 0; i < box.rank(); ++i)
       if (!call.trailing || static_cast<int>(i) >= call.run_begin) run *= box.hi[i] - box.lo[i];
     std::vector<States> blocks;
@@ -280,7 +285,8 @@ class Eager {
       part.hi[axis] = at += w.shape[axis];
       std::size_t k = 0;
       for_each_position(part, [&](const Dims& position) {
-        std::memcpy(out.data() + flat(position, out.shape) * out.item(), w.bytes.data() + k++ * out.item(), out.item());
+        std::memcpy(out.data() + flat(position, out.shape) * out.item(), w.bytes.data() + k++ * out.item(),
+                    out.item());
       });
     }
     return out;
@@ -316,7 +322,8 @@ class Eager {
   std::vector<morsel::NodePtr> kept_;
 };
 
-// ---- comparing -------------------------------------------------------------------------------------------------------
+// ---- comparing
+// -------------------------------------------------------------------------------------------------------
 
 inline std::string element_text(const morsel::DType& dtype, const std::byte* at) {
   char text[120];
@@ -332,11 +339,14 @@ inline std::string element_text(const morsel::DType& dtype, const std::byte* at)
     T v;
     std::memcpy(static_cast<void*>(&v), at, sizeof v);
     if constexpr (std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>)
-      std::snprintf(text, sizeof text, "(%.17g, %.17g)", static_cast<double>(v.real()), static_cast<double>(v.imag()));
+      std::snprintf(text, sizeof text, "(%.17g, %.17g)", static_cast<double>(v.real()),
+                    static_cast<double>(v.imag()));
     else if constexpr (std::is_integral_v<T>)
       std::snprintf(text, sizeof text, "%s", std::to_string(v).c_str());
     else
-      std::snprintf(text, sizeof text, "%.17g", static_cast<double>(static_cast<std::conditional_t<std::is_same_v<T, double>, double, float>>(v)));
+      std::snprintf(
+          text, sizeof text, "%.17g",
+          static_cast<double>(static_cast<std::conditional_t<std::is_same_v<T, double>, double, float>>(v)));
     return text;
   });
 }
@@ -362,7 +372,8 @@ inline bool same_element(const morsel::DType& dtype, const std::byte* a, const s
 /// "" if `got` holds the elements of `want`, else the first that differs.
 inline std::string difference(const Whole& want, const Whole& got) {
   if (want.shape != got.shape || !(want.dtype == got.dtype))
-    return "expected " + want.dtype.name() + morsel::to_string(want.shape) + ", got " + got.dtype.name() + morsel::to_string(got.shape);
+    return "expected " + want.dtype.name() + morsel::to_string(want.shape) + ", got " + got.dtype.name() +
+           morsel::to_string(got.shape);
   std::size_t at = 0, wrong = 0;
   std::string first;
   morsel::for_each_position(morsel::Region::of(want.shape), [&](const morsel::Dims& position) {
@@ -370,7 +381,8 @@ inline std::string difference(const Whole& want, const Whole& got) {
     ++at;
     if (same_element(want.dtype, a, b)) return;
     if (wrong++ == 0)
-      first = "at " + morsel::to_string(position) + ": expected " + element_text(want.dtype, a) + ", got " + element_text(want.dtype, b);
+      first = "at " + morsel::to_string(position) + ": expected " + element_text(want.dtype, a) + ", got " +
+              element_text(want.dtype, b);
   });
   if (wrong == 0) return {};
   return std::to_string(wrong) + " of " + std::to_string(at) + " elements differ, first " + first;

@@ -19,7 +19,9 @@ class Random {
  public:
   explicit Random(std::uint64_t seed) : engine_(seed * 0x9e3779b97f4a7c15u + 1) {}
   std::uint64_t bits() { return engine_(); }
-  morsel::Index below(morsel::Index n) { return n <= 1 ? 0 : static_cast<morsel::Index>(engine_() % static_cast<std::uint64_t>(n)); }
+  morsel::Index below(morsel::Index n) {
+    return n <= 1 ? 0 : static_cast<morsel::Index>(engine_() % static_cast<std::uint64_t>(n));
+  }
   morsel::Index between(morsel::Index lo, morsel::Index hi) { return lo + below(hi - lo + 1); }
   bool chance(double p) { return static_cast<double>(engine_() >> 11) * 0x1p-53 < p; }
   template <class V>
@@ -31,7 +33,8 @@ class Random {
   std::mt19937_64 engine_;
 };
 
-/// A combiner with a state on the heap whose value tells the order of all elements: a polynomial over their bits.
+/// A combiner with a state on the heap whose value tells the order of all elements: a polynomial over their
+/// bits.
 struct OrderDigest {
   std::vector<std::uint64_t> sums = {0, 1};  // value, 31^count
 
@@ -51,7 +54,7 @@ struct OrderDigest {
 struct ProgramOptions {
   morsel::Index most_elements = 12000;  ///< of any value
   int most_steps = 9;
-  bool user_code = true;                ///< lambdas, map_chunks, user combiners
+  bool user_code = true;  ///< lambdas, map_chunks, user combiners
   bool missing_chunks = true;
 };
 
@@ -109,14 +112,16 @@ class ProgramMaker {
     Shape s;
     Index room = most;
     for (Index i = 0; i < rank; ++i) {
-      static const std::vector<Index> extents{1, 2, 3, 4, 5, 7, 8, 11, 16, 17, 33, 64, 65, 127, 200, 513, 1030, 3000};
+      static const std::vector<Index> extents{1,  2,  3,  4,  5,   7,   8,   11,   16,
+                                              17, 33, 64, 65, 127, 200, 513, 1030, 3000};
       Index n = random_.of(extents);
       while (n > room) n = std::max<Index>(1, n / 3);
       if (random_.chance(0.02)) n = 0;
       s.push_back(n);
       room /= std::max<Index>(n, 1);
     }
-    for (std::size_t i = s.size(); i > 1; --i) std::swap(s[i - 1], s[static_cast<std::size_t>(random_.below(static_cast<Index>(i)))]);
+    for (std::size_t i = s.size(); i > 1; --i)
+      std::swap(s[i - 1], s[static_cast<std::size_t>(random_.below(static_cast<Index>(i)))]);
     return s;
   }
   morsel::ChunkSpec chunks(const Shape& s) {
@@ -155,9 +160,20 @@ class ProgramMaker {
         using R = decltype(zero);
         using L = std::numeric_limits<R>;
         if (flavour == 1 || (flavour == 2 && random_.chance(0.03))) {
-          static const std::vector<R> special{R(0), -R(0), L::infinity(), -L::infinity(), L::quiet_NaN(), L::denorm_min(), -L::denorm_min(), L::max(), L::min(), R(1), R(-1)};
+          static const std::vector<R> special{R(0),
+                                              -R(0),
+                                              L::infinity(),
+                                              -L::infinity(),
+                                              L::quiet_NaN(),
+                                              L::denorm_min(),
+                                              -L::denorm_min(),
+                                              L::max(),
+                                              L::min(),
+                                              R(1),
+                                              R(-1)};
           if (flavour == 2 || random_.chance(0.5)) return random_.of(special);
-          return static_cast<R>(std::ldexp(static_cast<double>(random_.between(-1000000, 1000000)), static_cast<int>(random_.between(-60, 40))));
+          return static_cast<R>(std::ldexp(static_cast<double>(random_.between(-1000000, 1000000)),
+                                           static_cast<int>(random_.between(-60, 40))));
         }
         return static_cast<R>(static_cast<double>(random_.between(-1000000, 1000000)) / 1024.0);
       };
@@ -166,9 +182,11 @@ class ProgramMaker {
         if constexpr (std::is_same_v<T, bool>)
           value = random_.chance(0.5);
         else if constexpr (std::is_integral_v<T>)
-          value = static_cast<T>(flavour == 1 ? static_cast<Index>(random_.bits()) : random_.between(-20, 100));
+          value =
+              static_cast<T>(flavour == 1 ? static_cast<Index>(random_.bits()) : random_.between(-20, 100));
         else if constexpr (std::is_same_v<T, morsel::float16>)
-          value = flavour == 1 ? morsel::float16::from_bits(static_cast<std::uint16_t>(random_.bits())) : morsel::float16(real(0.0f));
+          value = flavour == 1 ? morsel::float16::from_bits(static_cast<std::uint16_t>(random_.bits()))
+                               : morsel::float16(real(0.0f));
         else if constexpr (std::is_floating_point_v<T>)
           value = real(T{});
         else {
@@ -187,8 +205,8 @@ class ProgramMaker {
     if (morsel::size_of(e.shape()) > options_.most_elements || e.shape().size() > 7)
       morsel::fail(morsel::Errc::invalid_argument, "too large for a test");
     std::ostringstream line;
-    line << "v" << pool_.size() << " = " << how << "  -> " << e.dtype().name() << morsel::to_string(e.shape()) << " chunks "
-         << morsel::to_string(e.grid());
+    line << "v" << pool_.size() << " = " << how << "  -> " << e.dtype().name() << morsel::to_string(e.shape())
+         << " chunks " << morsel::to_string(e.grid());
     program_.lines.push_back(line.str());
     pool_.push_back(e);
   }
@@ -208,13 +226,17 @@ class ProgramMaker {
     if (random_.chance(0.03)) dtype = morsel::DType::carried("V3", 3);
     const Index kind = random_.below(7);
     if (kind == 6 && dtype.is_numeric() && s.size() == 1) {
-      add(morsel::make_source(morsel::linspace_source(dtype.type() == Type::bool_ ? Type::int32 : dtype.type(), -3, 50, s[0]), morsel::View::identity(s), chunks(s), "linspace"),
+      add(morsel::make_source(
+              morsel::linspace_source(dtype.type() == Type::bool_ ? Type::int32 : dtype.type(), -3, 50, s[0]),
+              morsel::View::identity(s), chunks(s), "linspace"),
           "linspace");
       return;
     }
     if (kind == 5) {
       const auto one = whole(dtype, {});
-      add(morsel::make_source(morsel::full_source(dtype, s, one->bytes.data()), morsel::View::identity(s), chunks(s), "full"), "full");
+      add(morsel::make_source(morsel::full_source(dtype, s, one->bytes.data()), morsel::View::identity(s),
+                              chunks(s), "full"),
+          "full");
       return;
     }
     auto values = whole(dtype, s);
@@ -253,11 +275,14 @@ class ProgramMaker {
           if (!random_.chance(0.4)) continue;
           o.missing.insert(i);
           const std::vector<std::byte> zero(dtype.item_bytes());
-          morsel::fill_elements(values->view().part(morsel::Region::of(s), native.region(i)), o.fill.empty() ? zero.data() : o.fill.data());
+          morsel::fill_elements(values->view().part(morsel::Region::of(s), native.region(i)),
+                                o.fill.empty() ? zero.data() : o.fill.data());
         }
       }
-      how = std::string(o.regions ? "regions" : "chunks") + (o.io ? "" : ", computed") + (o.in_place ? ", in place" : "") + (o.blocks ? ", blocks" : "") +
-            ", scratch " + std::to_string(o.scratch_bytes) + ", missing " + std::to_string(o.missing.size()) + ", native " + morsel::to_string(native);
+      how = std::string(o.regions ? "regions" : "chunks") + (o.io ? "" : ", computed") +
+            (o.in_place ? ", in place" : "") + (o.blocks ? ", blocks" : "") + ", scratch " +
+            std::to_string(o.scratch_bytes) + ", missing " + std::to_string(o.missing.size()) + ", native " +
+            morsel::to_string(native);
       auto log = std::make_shared<ReadLog>();
       program_.logs.push_back(log);
       source = TestSource(values, std::move(o), log);
@@ -274,23 +299,40 @@ class ProgramMaker {
   std::vector<Index> order_of(std::size_t rank) {
     std::vector<Index> order(rank);
     std::iota(order.begin(), order.end(), 0);
-    for (std::size_t i = rank; i > 1; --i) std::swap(order[i - 1], order[static_cast<std::size_t>(random_.below(static_cast<Index>(i)))]);
+    for (std::size_t i = rank; i > 1; --i)
+      std::swap(order[i - 1], order[static_cast<std::size_t>(random_.below(static_cast<Index>(i)))]);
     return order;
   }
 
   void step() {
     switch (random_.below(16)) {
-      case 0: case 1: case 2: return elementwise();
-      case 3: case 4: return slice();
-      case 5: return shuffle_axes();
-      case 6: return take();
-      case 7: return join();
-      case 8: return rechunk();
-      case 9: case 10: case 11: return reduce();
-      case 12: return normalise();
-      case 13: return convert();
-      case 14: return options_.user_code ? user_code() : elementwise();
-      default: return broadcast();
+      case 0:
+      case 1:
+      case 2:
+        return elementwise();
+      case 3:
+      case 4:
+        return slice();
+      case 5:
+        return shuffle_axes();
+      case 6:
+        return take();
+      case 7:
+        return join();
+      case 8:
+        return rechunk();
+      case 9:
+      case 10:
+      case 11:
+        return reduce();
+      case 12:
+        return normalise();
+      case 13:
+        return convert();
+      case 14:
+        return options_.user_code ? user_code() : elementwise();
+      default:
+        return broadcast();
     }
   }
 
@@ -382,7 +424,8 @@ class ProgramMaker {
       case 1: {
         if (rank > 5) return;
         const Index axis = random_.below(static_cast<Index>(rank) + 1);
-        return add(morsel::expand_dims(a.edge, axis), "expand_dims(" + a.name + ", " + std::to_string(axis) + ")");
+        return add(morsel::expand_dims(a.edge, axis),
+                   "expand_dims(" + a.name + ", " + std::to_string(axis) + ")");
       }
       case 2: {
         std::vector<Index> axes;
@@ -415,7 +458,8 @@ class ProgramMaker {
     }
     std::string text;
     for (const Index i : indices) text += std::to_string(i) + " ";
-    add(morsel::take(a.edge, indices, axis), "take(" + a.name + ", [" + text + "], " + std::to_string(axis) + ")");
+    add(morsel::take(a.edge, indices, axis),
+        "take(" + a.name + ", [" + text + "], " + std::to_string(axis) + ")");
   }
 
   void join() {
@@ -439,7 +483,8 @@ class ProgramMaker {
     for (Index k = random_.between(1, 3); k > 0; --k) {
       const Picked b = pick();
       bool fits = b.edge.shape().size() == s.size();
-      for (std::size_t i = 0; fits && i < s.size(); ++i) fits = static_cast<Index>(i) == axis || s[i] == b.edge.shape()[i];
+      for (std::size_t i = 0; fits && i < s.size(); ++i)
+        fits = static_cast<Index>(i) == axis || s[i] == b.edge.shape()[i];
       if (fits && random_.chance(0.7)) {
         parts.push_back(b.edge);
         how += ", " + b.name;
@@ -473,7 +518,8 @@ class ProgramMaker {
     if (!a.edge.dtype().is_numeric()) return;
     if (random_.chance(0.06)) {
       const Index bins = random_.between(1, 9);
-      return add(morsel::histogram_over_data_range(a.edge, bins), "histogram(" + a.name + ", " + std::to_string(bins) + ")");
+      return add(morsel::histogram_over_data_range(a.edge, bins),
+                 "histogram(" + a.name + ", " + std::to_string(bins) + ")");
     }
     std::string text;
     const std::vector<Index> axes = some_axes(a.edge.shape(), text);
@@ -481,7 +527,8 @@ class ProgramMaker {
     morsel::ReductionOptions o;
     o.skip_nan = random_.chance(0.25);
     o.ddof = static_cast<double>(random_.below(3));
-    const auto which = static_cast<morsel::Reduction>(random_.below(static_cast<Index>(morsel::Reduction::histogram) + 1));
+    const auto which =
+        static_cast<morsel::Reduction>(random_.below(static_cast<Index>(morsel::Reduction::histogram) + 1));
     if (which == morsel::Reduction::histogram) {
       o.bins = random_.between(1, 12);
       o.lo = -50;
@@ -512,7 +559,8 @@ class ProgramMaker {
     Edge e = morsel::apply(morsel::Op::subtract, {a.edge, mean});
     std::string how = a.name + " - mean(" + a.name + ", axes " + text + ")";
     if (random_.chance(0.5)) {
-      const Edge deviation = morsel::reduce(morsel::make_reducer(morsel::Reduction::stddev, type), a.edge, axes, true);
+      const Edge deviation =
+          morsel::reduce(morsel::make_reducer(morsel::Reduction::stddev, type), a.edge, axes, true);
       e = morsel::apply(morsel::Op::divide, {e, deviation});
       how = "(" + how + ") / stddev";
     }
@@ -541,12 +589,14 @@ class ProgramMaker {
         std::string how = "map_chunks(" + a.name;
         std::string name;
         const morsel::Operand b = other(x, name);
-        if (const Edge* e = std::get_if<Edge>(&b); e && e->dtype().is_numeric() && !morsel::is_complex(e->dtype().type())) {
+        if (const Edge* e = std::get_if<Edge>(&b);
+            e && e->dtype().is_numeric() && !morsel::is_complex(e->dtype().type())) {
           call.inputs.push_back(morsel::astype(*e, Type::float64));
           how += ", " + name;
         }
         call.scratch_bytes_per_chunk = static_cast<std::size_t>(random_.below(300));
-        call.function = [](const morsel::ChunkInfo& info, const std::vector<morsel::BufferView>& in, const morsel::BufferView& out) {
+        call.function = [](const morsel::ChunkInfo& info, const std::vector<morsel::BufferView>& in,
+                           const morsel::BufferView& out) {
           double own = static_cast<double>(info.number) + 0.5 * static_cast<double>(info.count);
           for (const Index lo : info.region.lo) own = own * 3 + static_cast<double>(lo);
           const auto n = static_cast<std::size_t>(info.region.size());
@@ -566,7 +616,8 @@ class ProgramMaker {
       default: {
         std::string text;
         const std::vector<Index> axes = some_axes(x.shape(), text);
-        Edge e = morsel::reduce(morsel::make_reducer_from<double>(OrderDigest{}, "digest"), x, axes, random_.chance(0.3));
+        Edge e = morsel::reduce(morsel::make_reducer_from<double>(OrderDigest{}, "digest"), x, axes,
+                                random_.chance(0.3));
         const bool parts = random_.chance(0.2);
         if (parts) e = morsel::per_chunk(e);
         return add(e, std::string(parts ? "per_chunk " : "") + "digest(" + a.name + ", axes " + text + ")");
@@ -589,6 +640,8 @@ class ProgramMaker {
   Program program_;
 };
 
-inline Program random_program(std::uint64_t seed, const ProgramOptions& options = {}) { return ProgramMaker(seed, options).make(); }
+inline Program random_program(std::uint64_t seed, const ProgramOptions& options = {}) {
+  return ProgramMaker(seed, options).make();
+}
 
 }  // namespace test

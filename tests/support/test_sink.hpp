@@ -38,11 +38,12 @@ class TestSink {
   std::size_t scratch_bytes(const morsel::Region& region) const {
     return options_.scratch_bytes ? options_.scratch_bytes + static_cast<std::size_t>(region.size()) : 0;
   }
-  void write(const morsel::Region& region, const morsel::BufferView& values, std::span<std::byte> scratch, std::stop_token) {
+  void write(const morsel::Region& region, const morsel::BufferView& values, std::span<std::byte> scratch,
+             std::stop_token) {
     if (options_.on_write) options_.on_write(region);
     ++log_->regions;
-    if (scratch.size() < scratch_bytes(region) || values.shape != region.shape() || values.item_bytes != spec_.dtype.item_bytes() ||
-        !values.is_c_order())
+    if (scratch.size() < scratch_bytes(region) || values.shape != region.shape() ||
+        values.item_bytes != spec_.dtype.item_bytes() || !values.is_c_order())
       ++log_->wrong;
     if (!spec_.writes_regions) {
       const morsel::Region chunks = spec_.grid.overlapping(region);
@@ -54,7 +55,8 @@ class TestSink {
     morsel::copy_elements(values, log_->values.view().part(all, region));
     morsel::for_each_position(region, [&](const morsel::Dims& at) {
       std::size_t k = 0;
-      for (std::size_t i = 0; i < at.size(); ++i) k = k * static_cast<std::size_t>(all.hi[i]) + static_cast<std::size_t>(at[i]);
+      for (std::size_t i = 0; i < at.size(); ++i)
+        k = k * static_cast<std::size_t>(all.hi[i]) + static_cast<std::size_t>(at[i]);
       ++log_->writes[k];
     });
   }

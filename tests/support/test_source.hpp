@@ -1,4 +1,5 @@
-// A source of known elements that counts what is asked of it, and can refuse, fail, wait or be missing chunks.
+// A source of known elements that counts what is asked of it, and can refuse, fail, wait or be missing
+// chunks.
 #pragma once
 
 #include <atomic>
@@ -56,28 +57,31 @@ struct ReadLog {
 };
 
 struct TestSourceOptions {
-  morsel::Grid grid;                       ///< native chunks
-  bool regions = false;                    ///< any box is one fetch
-  bool io = true;                          ///< false: decode alone makes the values
-  bool in_place = false;                   ///< encoded bytes are elements to mend where they stand
-  bool blocks = false;                     ///< every second read that must not wait says would_block
+  morsel::Grid grid;      ///< native chunks
+  bool regions = false;   ///< any box is one fetch
+  bool io = true;         ///< false: decode alone makes the values
+  bool in_place = false;  ///< encoded bytes are elements to mend where they stand
+  bool blocks = false;    ///< every second read that must not wait says would_block
   std::size_t scratch_bytes = 0;
-  std::set<morsel::Index> missing;         ///< chunks that do not exist
-  std::set<morsel::Index> forbidden;       ///< chunks whose reading is an error
-  std::vector<std::byte> fill;             ///< value of missing chunks
-  std::chrono::microseconds delay{0};      ///< of every fetch
+  std::set<morsel::Index> missing;     ///< chunks that do not exist
+  std::set<morsel::Index> forbidden;   ///< chunks whose reading is an error
+  std::vector<std::byte> fill;         ///< value of missing chunks
+  std::chrono::microseconds delay{0};  ///< of every fetch
   std::shared_ptr<std::string> version = std::make_shared<std::string>("1");
   std::string name = "test";
   /// Called by every fetch and decode with the chunk's number; may throw.
   std::function<void(morsel::Index)> on_read;
 };
 
-/// Elements are stored with all bits flipped and, unless in place, behind eight bytes of salt: values that were not
-/// decoded are wrong.
+/// Elements are stored with all bits flipped and, unless in place, behind eight bytes of salt: values that
+/// were not decoded are wrong.
 class TestSource {
  public:
   TestSource(std::shared_ptr<const Whole> values, TestSourceOptions options, std::shared_ptr<ReadLog> log)
-      : values_(std::move(values)), options_(std::move(options)), log_(std::move(log)), serial_(next_serial()) {
+      : values_(std::move(values)),
+        options_(std::move(options)),
+        log_(std::move(log)),
+        serial_(next_serial()) {
     spec_.dtype = values_->dtype;
     spec_.grid = options_.grid;
     spec_.reads_regions = options_.regions;
@@ -91,7 +95,8 @@ class TestSource {
     ++log_->costs;
     morsel::FetchCost cost;
     if (options_.io)
-      cost.encoded_bytes = static_cast<std::size_t>(region.size()) * values_->item() + (options_.in_place ? 0 : salt);
+      cost.encoded_bytes =
+          static_cast<std::size_t>(region.size()) * values_->item() + (options_.in_place ? 0 : salt);
     cost.scratch_bytes = options_.scratch_bytes;
     cost.in_place = options_.in_place && options_.io;
     return cost;
@@ -104,7 +109,8 @@ class TestSource {
     ++log_->fetches;
     log_->elements += static_cast<std::size_t>(region.size());
     note(chunk, region);
-    for (auto left = options_.delay; left.count() > 0 && !stop.stop_requested(); left -= std::chrono::milliseconds(1))
+    for (auto left = options_.delay; left.count() > 0 && !stop.stop_requested();
+         left -= std::chrono::milliseconds(1))
       std::this_thread::sleep_for(std::min<std::chrono::microseconds>(left, std::chrono::milliseconds(1)));
     if (!options_.regions && options_.missing.count(spec_.grid.number(chunk)))
       return {morsel::Fetched::State::missing, 0, 1};
@@ -121,7 +127,8 @@ class TestSource {
   void decode(const morsel::Dims& chunk, const morsel::Region& region, std::span<const std::byte> encoded,
               morsel::BufferView out, std::span<std::byte> scratch) const {
     ++log_->decodes;
-    if (scratch.size() < options_.scratch_bytes) morsel::fail(morsel::Errc::internal_error, "test source: scratch is too small");
+    if (scratch.size() < options_.scratch_bytes)
+      morsel::fail(morsel::Errc::internal_error, "test source: scratch is too small");
     if (options_.scratch_bytes) std::memset(scratch.data(), 0xEE, options_.scratch_bytes);
     if (!options_.io) {
       check(chunk, region);
@@ -131,9 +138,11 @@ class TestSource {
     }
     const std::size_t bytes = static_cast<std::size_t>(region.size()) * values_->item();
     if (encoded.size() != bytes + (options_.in_place ? 0 : salt))
-      morsel::fail(morsel::Errc::internal_error, "test source: decode got " + std::to_string(encoded.size()) + " encoded bytes");
+      morsel::fail(morsel::Errc::internal_error,
+                   "test source: decode got " + std::to_string(encoded.size()) + " encoded bytes");
     if (options_.in_place) {
-      if (out.data != encoded.data()) morsel::fail(morsel::Errc::internal_error, "test source: decode in place elsewhere");
+      if (out.data != encoded.data())
+        morsel::fail(morsel::Errc::internal_error, "test source: decode in place elsewhere");
       flip(out.data, bytes);
       return;
     }
@@ -159,7 +168,8 @@ class TestSource {
     if (fine && options_.regions) fine = chunk == region.lo;
     if (fine && !options_.regions) fine = spec_.grid.region(chunk).contains(region);
     if (!fine)
-      morsel::fail(morsel::Errc::internal_error, "test source: read of " + morsel::to_string(region) + " for chunk " + morsel::to_string(chunk));
+      morsel::fail(morsel::Errc::internal_error, "test source: read of " + morsel::to_string(region) +
+                                                     " for chunk " + morsel::to_string(chunk));
   }
   void note(const morsel::Dims& chunk, const morsel::Region& region) const {
     const auto one = [&](morsel::Index number) {
@@ -168,11 +178,13 @@ class TestSource {
         ++log_->reads[number];
       }
       if (options_.forbidden.count(number))
-        morsel::fail(morsel::Errc::corrupt_data, "test source: chunk " + std::to_string(number) + " is damaged");
+        morsel::fail(morsel::Errc::corrupt_data,
+                     "test source: chunk " + std::to_string(number) + " is damaged");
       if (options_.on_read) options_.on_read(number);
     };
     if (!options_.regions) return one(spec_.grid.number(chunk));
-    morsel::for_each_position(spec_.grid.overlapping(region), [&](const morsel::Dims& c) { one(spec_.grid.number(c)); });
+    morsel::for_each_position(spec_.grid.overlapping(region),
+                              [&](const morsel::Dims& c) { one(spec_.grid.number(c)); });
   }
 
   std::shared_ptr<const Whole> values_;
