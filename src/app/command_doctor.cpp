@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cstdlib>
+#include <morsel/api/evaluate.hpp>
 #include <morsel/io/codec.hpp>
 #include <morsel/io/format.hpp>
-#include <morsel/api/evaluate.hpp>
 
 #include "commands.hpp"
 #include "json_writer.hpp"
