@@ -152,6 +152,8 @@ TEST_CASE("a level this processor does not have is refused, and the others have 
   CHECK(name_of(SimdLevel::baseline) == "baseline");
   CHECK(name_of(SimdLevel::avx2) == "avx2");
   CHECK(name_of(SimdLevel::avx512) == "avx512");
+  CHECK(find_simd_level("avx2") == SimdLevel::avx2);
+  CHECK(!find_simd_level("sse9"));
   CHECK(simd_level() <= best_simd_level());
   for (const SimdLevel level : test::simd_levels()) {
     set_simd_level(level);

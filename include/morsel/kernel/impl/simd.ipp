@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <morsel/base/error.hpp>
@@ -15,10 +16,7 @@ MORSEL_INLINE SimdLevel initial_simd_level() {
   const char* asked = std::getenv("MORSEL_SIMD");
   const SimdLevel best = best_simd_level();
   if (!asked || !*asked) return best;
-  for (int i = 0; i < simd_level_count; ++i) {
-    const auto level = static_cast<SimdLevel>(i);
-    if (name_of(level) == asked) return level < best ? level : best;
-  }
+  if (const std::optional<SimdLevel> level = find_simd_level(asked)) return std::min(*level, best);
   fail(Errc::invalid_argument,
        "MORSEL_SIMD: unknown level; expected baseline, avx2 or avx512, got '" + std::string(asked) + "'");
 }
@@ -40,6 +38,12 @@ MORSEL_INLINE std::string_view name_of(SimdLevel level) {
       return "avx512";
   }
   return "?";
+}
+
+MORSEL_INLINE std::optional<SimdLevel> find_simd_level(std::string_view name) {
+  for (int i = 0; i < simd_level_count; ++i)
+    if (name_of(static_cast<SimdLevel>(i)) == name) return static_cast<SimdLevel>(i);
+  return std::nullopt;
 }
 
 MORSEL_INLINE SimdLevel best_simd_level() {
