@@ -12,8 +12,10 @@ Sections (from one heading to the next) are tested one after another, in the sam
   <!-- cpp     lines up to --> are C++ (<!-- sh: shell) that the reader does not see: preparations and checks. Before the
                first heading they hold for every section.
   <!-- not run: reason -->   before a block leaves it out; the reasons are printed.
+  <!-- output: FILE -->   before a ```text block: it is what the page's code wrote to FILE. MORSEL_UPDATE_DOCS=1 puts it there.
 `check(condition);` is there for all C++.
 """
+import difflib
 import os
 import pathlib
 import re
@@ -51,7 +53,7 @@ def parse(path):
     """Sections of the file, the first one before any heading; and the reasons of blocks left out."""
     sections, left_out = [Section("", 1)], []
     lines = path.read_text().splitlines()
-    skip = None
+    skip = output = None
     i = 0
     while i < len(lines):
         line = lines[i]
@@ -59,6 +61,8 @@ def parse(path):
             sections.append(Section(match[1], i + 1))
         elif match := re.match(r"<!-- not run: (.+) -->", line):
             skip = match[1]
+        elif match := re.match(r"<!-- output: (\S+) -->", line):
+            output = match[1]
         elif match := re.match(r"<!-- (cpp|sh)$", line):
             start = i = i + 1
             while lines[i].strip() != "-->":
@@ -76,7 +80,9 @@ def parse(path):
                 else:
                     body = [text[indent:] for text in lines[start:i]]
                     sections[-1].blocks.append(Block(kind, start + 1, body, False))
-            skip = None
+            if output:
+                sections[-1].blocks.append(Block("output " + output, start + 1, lines[start:i], False))
+            skip = output = None
         i += 1
     return sections, left_out
 
@@ -137,6 +143,24 @@ def generate(path, out):
     out.write_text(PROLOGUE.format(name=path.name, includes=includes) + "\n".join(body) + "\n")
 
 
+def compare(path, blocks, directory):
+    """Are the page's outputs what its code wrote? With MORSEL_UPDATE_DOCS=1 they become it."""
+    lines, same = path.read_text().splitlines(), True
+    for block in reversed(blocks):   # from below, so that lines above keep their numbers
+        written = (directory / block.kind.split()[1]).read_text().splitlines()
+        if written == block.lines:
+            continue
+        if os.environ.get("MORSEL_UPDATE_DOCS") == "1":
+            lines[block.line - 1:block.line - 1 + len(block.lines)] = written
+        else:
+            same = False
+            print(f"{path}:{block.line}: another output; MORSEL_UPDATE_DOCS=1 updates the page")
+            print("\n".join(difflib.unified_diff(block.lines, written, "page", "written", lineterm="")))
+    if lines != path.read_text().splitlines():
+        path.write_text("\n".join(lines) + "\n")
+    return same
+
+
 def run(path, program):
     sections, left_out = parse(path)
     environment = dict(os.environ)
@@ -148,6 +172,8 @@ def run(path, program):
         for number, section in enumerate(sections):
             done = False
             for block in section.blocks:
+                if block.kind.startswith("output "):
+                    continue
                 if block.kind == "cpp":
                     if done or number == 0 and block.hidden:
                         continue
@@ -162,6 +188,9 @@ def run(path, program):
                     print(f"{path}:{block.line}: section '{section.title}': exit {result.returncode}")
                     print(result.stdout[-2000:] + result.stderr[-2000:])
                     return 1
+        outputs = [b for section in sections for b in section.blocks if b.kind.startswith("output ")]
+        if not compare(path, outputs, pathlib.Path(directory)):
+            return 1
     for reason in left_out:
         print("not run:", reason)
     print(f"{path.name}: {tried} parts ran, {len(left_out)} blocks left out")
