@@ -9,7 +9,7 @@ install_missing() {
   command -v dpkg-query >/dev/null || return 0
   local missing="" package
   for package in "$@"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep 'ok installed' >/dev/null || missing="$missing $package"
   done
   [ -n "$missing" ] || return 0
   if [ "${MORSEL_OFFLINE:-0}" = 1 ]; then

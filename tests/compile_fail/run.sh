@@ -17,7 +17,7 @@ for file in "$here"/*.cpp; do
     problem="has no '// expect:' line"
   elif output=$($compile $flags "$file" 2>&1); then
     problem="compiles"
-  elif ! printf '%s\n' "$output" | tr '\n' ' ' | grep -qE -- "$expect"; then
+  elif ! printf '%s\n' "$output" | tr '\n' ' ' | grep -E -- "$expect" >/dev/null; then
     problem="is refused, but not with '$expect':
 $(printf '%s\n' "$output" | head -n 15)"
   elif ! good=$($compile -DMUST_COMPILE "$file" 2>&1); then

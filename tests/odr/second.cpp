@@ -5,5 +5,6 @@
 
 std::string second_unit() {
   return std::string(morsel::name_of(morsel::Errc::corrupt_data)) + ' ' +
-         morsel::format_bytes(morsel::parse_bytes("3MiB"));
+         morsel::format_bytes(morsel::parse_bytes("3MiB")) + ' ' +
+         std::to_string(morsel::sum(morsel::arange<std::int64_t>(100000) * 3).item());
 }
