@@ -63,6 +63,11 @@ endif()
 TXT
   cmake -S "$work/version" -B "$work/version/build" -DCMAKE_PREFIX_PATH="$work/moved"
 }
+plugin() {
+  cmake -S "$root/examples/plugin" -B "$work/plugin" -G Ninja -DCMAKE_PREFIX_PATH="$work/moved" \
+    -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_CXX_FLAGS=-O1 &&
+    cmake --build "$work/plugin" -j "$jobs" && ctest --test-dir "$work/plugin" --output-on-failure
+}
 subproject() {
   cmake -S "$root/tests/subproject" -B "$work/subproject" -G Ninja -DMORSEL_SOURCE="$root" \
     -DCMAKE_CXX_COMPILER="$cxx" ${MORSEL_LAUNCHER:-} &&
@@ -102,6 +107,7 @@ if [ -x "$work/moved/bin/morsel" ]; then try "the installed command runs" "$work
 try "pkg-config: compiled" pkg_config_program morsel
 try "pkg-config: header-only" pkg_config_program morsel-header-only
 try "plain compiler with a copy of include/" vendored
+try "a plugin outside of the tree passes the installed conformance suites" plugin
 try "add_subdirectory" subproject
 if [ "${MORSEL_SHARED_BUILD:-0}" = 1 ]; then try "shared library" shared_library; fi
 
