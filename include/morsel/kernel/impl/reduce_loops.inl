@@ -262,7 +262,7 @@ inline void fold_blocks(const S* x, Size n, const double* mean, double* out) {
     double tail[lanes * width];
     __builtin_memcpy(tail, acc[0], sizeof tail);
     for (Size i = 0; i < (n - full) * width; ++i) {
-      double value = static_cast<double>(x[full * width + i]);
+      double value = static_cast<double>(get<S>(x, full * width + i));
       if constexpr (squares) {
         value = value - mean[i % width];
         value = value * value;
@@ -1328,7 +1328,7 @@ inline void slots_of_batch(const S* x, const SlotConstants& c, const HistogramBi
         _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(up), _mm256_castsi256_ps(vp), 0x88)));
   }
   if (__builtin_expect(_mm256_movemask_epi8(near) != 0, 0))
-    for (Size i = 0; i < slot_batch; ++i) out[i] = estimated_slot(static_cast<double>(x[i]), bins);
+    for (Size i = 0; i < slot_batch; ++i) out[i] = estimated_slot(static_cast<double>(get<S>(x, i)), bins);
 }
 #else
 struct SlotConstants {
@@ -1336,7 +1336,7 @@ struct SlotConstants {
 };
 template <class S>
 inline void slots_of_batch(const S* x, const SlotConstants&, const HistogramBins& bins, std::uint32_t* out) {
-  for (Size i = 0; i < slot_batch; ++i) out[i] = estimated_slot(static_cast<double>(x[i]), bins);
+  for (Size i = 0; i < slot_batch; ++i) out[i] = estimated_slot(static_cast<double>(get<S>(x, i)), bins);
 }
 #endif
 
@@ -1359,7 +1359,7 @@ inline void tally(const S* x, Size n, const HistogramBins& bins, std::uint32_t* 
       for (Size k = 0; k < slot_tables; ++k) ++tables[max_tabled_slots * k + now[i + k]];
   }
   for (Size i = batches * slot_batch; i < n; ++i)
-    ++tables[max_tabled_slots * (i % slot_tables) + estimated_slot(static_cast<double>(x[i]), bins)];
+    ++tables[max_tabled_slots * (i % slot_tables) + estimated_slot(static_cast<double>(get<S>(x, i)), bins)];
 }
 
 #if MORSEL_VECTOR_BYTES == 64
