@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <morsel/array/region.hpp>
 #include <span>
 
@@ -27,6 +28,13 @@ struct BufferView {
   }
   std::size_t size_bytes() const { return static_cast<std::size_t>(size_of(shape)) * item_bytes; }
   bool is_c_order() const;
+  /// True if every element's address is a multiple of `alignment`.
+  bool is_aligned(std::size_t alignment) const {
+    bool aligned = reinterpret_cast<std::uintptr_t>(data) % alignment == 0;
+    for (std::size_t i = 0; i < strides.size(); ++i)
+      aligned &= shape[i] <= 1 || strides[i] % static_cast<Index>(alignment) == 0;
+    return aligned;
+  }
 };
 
 /// Copies elements between views of equal shape and item size. **Requires**: no overlap.

@@ -47,6 +47,11 @@ constexpr std::size_t item_bytes_of(Type type) {
   constexpr std::size_t bytes[] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 4, 8, 8, 16, 0};
   return bytes[static_cast<int>(type)];
 }
+/// What addresses of elements must be a multiple of for kernels to read them in place.
+constexpr std::size_t alignment_of(Type type) {
+  const std::size_t bytes = item_bytes_of(type);
+  return bytes == 0 ? 1 : bytes > 8 || type == Type::complex64 ? bytes / 2 : bytes;
+}
 constexpr bool is_bool(Type t) { return t == Type::bool_; }
 constexpr bool is_signed_integer(Type t) { return t >= Type::int8 && t <= Type::int64; }
 constexpr bool is_unsigned_integer(Type t) { return t >= Type::uint8 && t <= Type::uint64; }

@@ -91,7 +91,8 @@ concept ChunkSource = std::move_constructible<S> &&
 };
 
 /// Optional ability: lend memory instead of copying. The view must stay valid and constant while the source
-/// lives; `region` is any box of the array. Only called if spec().lends.
+/// lives; `region` is any box of the array; elements are aligned for their dtype (alignment_of). Only called
+/// if spec().lends.
 template <class S>
 concept LendsRegions = ChunkSource<S> && requires(const S& s, const Region& region) {
   { s.lend(region) } -> std::same_as<BufferView>;

@@ -30,7 +30,7 @@ MORSEL_INLINE MemorySource::MemorySource(DType dtype, BufferView values, std::sh
          "wrapping memory: null pointer; expected the address of " + std::to_string(size) + " elements");
   spec_.grid = Grid::whole(values_.shape);
   spec_.reads_regions = true;
-  spec_.lends = true;
+  spec_.lends = values_.is_aligned(alignment_of(dtype.type()));  // kernels read lent elements where they lie
   spec_.does_io = false;
   spec_.has_native_chunks = false;
   spec_.format = "memory";

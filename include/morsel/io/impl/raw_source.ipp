@@ -296,7 +296,7 @@ MORSEL_INLINE RawSource::RawSource(File file, RawLayout layout, RawSourceOptions
   spec_.stored_bytes = checked_mul(size, static_cast<Index>(layout_.dtype.item_bytes()), "array bytes");
   if (options_.access == FileAccess::map && layout_.mends.empty() && size > 0) {
     mapping_ = file_.map();
-    spec_.lends = true;
+    spec_.lends = lend(Region::of(layout_.shape)).is_aligned(alignment_of(layout_.dtype.type()));
   }
 }
 
