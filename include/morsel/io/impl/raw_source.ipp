@@ -296,7 +296,9 @@ MORSEL_INLINE RawSource::RawSource(File file, RawLayout layout, RawSourceOptions
   spec_.stored_bytes = checked_mul(size, static_cast<Index>(layout_.dtype.item_bytes()), "array bytes");
   if (options_.access == FileAccess::map && layout_.mends.empty() && size > 0) {
     mapping_ = file_.map();
-    spec_.lends = lend(Region::of(layout_.shape)).is_aligned(alignment_of(layout_.dtype.type()));
+    const BufferView whole{mapping_.get() + layout_.offset_bytes, layout_.dtype.item_bytes(), layout_.shape,
+                           layout_.strides};
+    spec_.lends = whole.is_aligned(alignment_of(layout_.dtype.type()));
   }
 }
 
