@@ -13,4 +13,5 @@
 #include <morsel/api/reduction.hpp>
 #include <morsel/api/save.hpp>
 #include <morsel/api/stream.hpp>
+#include <morsel/base/warning.hpp>
 #include <morsel/fwd.hpp>
