@@ -132,13 +132,20 @@ class Task {
  private:
   struct Access;
   struct GroupState;
+  struct Walk;
   void decode(const std::stop_token& stop);
   Fetch fetch_shared(std::size_t number, FetchMode mode, const std::stop_token& stop);
   void evaluate_ports();
   Access access(const Port& port, std::size_t number, const View& view, const Region& box);
   void store_outputs();
   void reduce_step();
-  void reduce_box(std::size_t group, const Region& box, const Region& leaf, std::byte* states);
+  Walk begin_walk(std::size_t group);
+  void lay_nest(std::size_t group, Walk& walk, const Region& box);
+  void bring(std::size_t group, Walk& walk, const InlineVector<Index, 8>& at, std::size_t begin,
+             std::size_t n, std::size_t room_offset, bool copies);
+  void reduce_box(std::size_t group, Walk& walk, const Region& box, const Region& leaf, std::byte* states);
+  void reduce_runs(std::size_t group, Walk& walk, bool begins, bool ends, bool run_ends);
+  void reduce_rows(std::size_t group, Walk& walk, bool begins, bool ends);
   void run_expression(const Expression& expression, std::size_t workspace, const Region& box,
                       const std::vector<BufferView>& outputs);
   void end_leaf(std::size_t group, Index leaf);

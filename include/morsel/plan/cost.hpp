@@ -14,6 +14,10 @@ inline constexpr std::size_t step_bytes = 512 * 1024;
 inline constexpr std::size_t smallest_step_bytes = 4096;
 /// Bytes a task works through, step after step.
 inline constexpr std::size_t unit_bytes = 4 * 1024 * 1024;
+/// Bytes of neighbouring columns that are reduced together when the last axis is kept.
+inline constexpr std::size_t strip_bytes = 64 * 1024;
+/// Units grow no further when there would be fewer: threads need something to choose from.
+inline constexpr long long fewest_units = 32;
 /// Part of the budget that the sequential order may take, in percent, so that reading and computing overlap.
 inline constexpr std::size_t sequential_percent = 80;
 /// A worker thread: its stack, and what the runner keeps for it.

@@ -98,11 +98,12 @@ struct Task::Access {
 /// Loops over a box with several operands: extents, class and step of every operand per axis; axes of extent
 /// 1 are dropped, neighbours joined where all operands allow.
 struct Nest {
+  using Offsets = InlineVector<Index, 8>;
   struct Axis {
     Index extent = 1;
     bool reduced = false;
-    std::vector<Index> steps;          // per operand
-    std::vector<const Index*> tables;  // per operand
+    Offsets steps;                         // per operand
+    InlineVector<const Index*, 8> tables;  // per operand
   };
   std::vector<Axis> axes;
 
@@ -125,26 +126,25 @@ struct Nest {
 
 /// Visits the positions of some axes of a nest in C order: f(offsets), one per operand.
 template <class F>
-void for_each_offset(const std::vector<const Nest::Axis*>& axes, std::vector<Index> offsets, F&& f) {
-  const std::size_t operands = offsets.size();
+void for_each_offset(const std::vector<const Nest::Axis*>& axes, const Nest::Offsets& offsets, F&& f) {
   if (axes.empty()) return f(offsets);
-  std::vector<Index> at(axes.size(), 0);
-  std::vector<Index> now = offsets;
-  const auto place = [&] {
-    now = offsets;
-    for (std::size_t a = 0; a < axes.size(); ++a)
-      for (std::size_t i = 0; i < operands; ++i)
-        now[i] += axes[a]->tables[i] ? axes[a]->tables[i][at[a]] : axes[a]->steps[i] * at[a];
-  };
+  const std::size_t operands = offsets.size();
+  Nest::Offsets at(axes.size(), 0), now = offsets;
+  for (const Nest::Axis* axis : axes)
+    for (std::size_t i = 0; i < operands; ++i)
+      if (axis->tables[i]) now[i] += axis->tables[i][0];
   for (;;) {
-    place();
-    f(static_cast<const std::vector<Index>&>(now));
+    f(static_cast<const Nest::Offsets&>(now));
     std::size_t a = axes.size();
     for (;;) {
       if (a == 0) return;
       --a;
-      if (++at[a] < axes[a]->extent) break;
-      at[a] = 0;
+      const Nest::Axis& axis = *axes[a];
+      const Index from = at[a], to = from + 1 < axis.extent ? from + 1 : 0;
+      for (std::size_t i = 0; i < operands; ++i)
+        now[i] += axis.tables[i] ? axis.tables[i][to] - axis.tables[i][from] : axis.steps[i] * (to - from);
+      at[a] = to;
+      if (to != 0) break;
     }
   }
 }
@@ -200,6 +200,32 @@ class Evaluator {
   std::vector<std::byte*> registers_, out_registers_;
   std::vector<const void*> in_;
   std::vector<void*> out_;
+};
+
+/// The current step as one group walks it. Leaves differ in where they begin and, at the edges, in their
+/// extents; all else is found out once.
+struct Task::Walk {
+  std::vector<Access> streams;
+  bool needs_index = false, tables = false;
+  bool any_program = false;
+  bool direct = true;                // every fold takes a stream as it is
+  std::vector<std::size_t> room_of;  // folds that share an expression output share its values
+  std::byte* room = nullptr;         // per fold, for gathered or computed values
+  std::size_t room_bytes = 0;
+  std::unique_ptr<Evaluator> evaluator;
+  // The nest of the last leaf, for the next one of that shape.
+  Shape shape;
+  Nest nest;
+  const Nest::Axis* inner = nullptr;  // the run, or the neighbouring columns; null: single elements
+  std::vector<const Nest::Axis*> kept, reduced;
+  const Nest::Axis* rows = nullptr;  // last reduced axis outside `inner`, when rows are walked
+  bool contiguous = false;           // runs or columns lie in memory as the folds take them
+  // Scratch.
+  Nest::Offsets start, row_at;
+  std::vector<const std::byte*> bases, values;
+  std::vector<Index> steps;
+  std::vector<const Index*> inner_tables;
+  std::vector<std::byte*> to, states;
 };
 
 // ---- StageRun
@@ -954,7 +980,7 @@ MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_
     std::vector<const Nest::Axis*> outer;
     for (std::size_t a = 0; a + 1 < nest.axes.size(); ++a) outer.push_back(&nest.axes[a]);
     const Nest::Axis* inner = nest.axes.empty() ? nullptr : &nest.axes.back();
-    for_each_offset(outer, {0, 0}, [&](const std::vector<Index>& at) {
+    for_each_offset(outer, Nest::Offsets{0, 0}, [&](const Nest::Offsets& at) {
       const std::size_t n = inner ? static_cast<std::size_t>(inner->extent) : 1;
       for (std::size_t i = 0; i < n; ++i) {
         const Index x = static_cast<Index>(i);
@@ -1000,7 +1026,7 @@ MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_
   for (std::size_t k = 0; k < program_outputs; ++k)
     direct &=
         !to[k] || nest.axes.empty() || nest.axes.back().steps[s + k] == static_cast<Index>(to[k]->item_bytes);
-  for_each_offset(outer, std::vector<Index>(s + program_outputs, 0), [&](const std::vector<Index>& at) {
+  for_each_offset(outer, Nest::Offsets(s + program_outputs, 0), [&](const Nest::Offsets& at) {
     for (std::size_t i = 0; i < s; ++i) bases[i] = streams[i].base + at[i];
     if (direct) {
       for (std::size_t k = 0; k < program_outputs; ++k) rows[k] = to[k] ? to[k]->data + at[s + k] : nullptr;
@@ -1169,6 +1195,7 @@ MORSEL_INLINE void Task::reduce_step() {
     Region chunks = stage.grid.overlapping(box_);
     for (std::size_t i = 0; i < stage.shape.size(); ++i)
       if (!is_reduced(group, i)) chunks.lo[i] = 0, chunks.hi[i] = 1;
+    Walk walk = begin_walk(g);
     for_each_position(chunks, [&](const Dims& at) {
       Region leaf = box_;
       Index number = 0;
@@ -1185,7 +1212,7 @@ MORSEL_INLINE void Task::reduce_step() {
         state.free.pop_back();
         state.in_leaf = true;
       }
-      reduce_box(g, part, leaf, state.set(state.current));
+      reduce_box(g, walk, part, leaf, state.set(state.current));
       bool ends = true;
       for (const int axis : group.axes)
         ends &= part.hi[static_cast<std::size_t>(axis)] == leaf.hi[static_cast<std::size_t>(axis)];
@@ -1253,43 +1280,153 @@ MORSEL_INLINE std::ptrdiff_t Task::finish() {
   return change;
 }
 
-/// Walks a box of one leaf and feeds the folds of a group.
+MORSEL_INLINE Task::Walk Task::begin_walk(std::size_t g) {
+  const Stage& stage = run_.stage;
+  const ReduceGroup& group = stage.groups[g];
+  const Expression& expression = stage.expression;
+  Walk walk;
+  table_at_ = run_.task.step_offset + layout_.table_offset;
+  for (const Stream& stream : expression.streams) {
+    const std::size_t p = static_cast<std::size_t>(stream.port);
+    walk.streams.push_back(access(stage.ports[p], p, stream.view, box_));
+    for (const Index* table : walk.streams.back().tables) walk.tables |= table != nullptr;
+  }
+  for (std::size_t f = 0; f < group.folds.size(); ++f) {
+    const ExpressionOutput& output = expression.outputs[static_cast<std::size_t>(group.folds[f].output)];
+    walk.needs_index |= run_.reducers[g][f]->needs_index();
+    walk.direct &= output.stream >= 0;
+    walk.any_program |= output.program_output >= 0;
+    walk.room_of.push_back(f);
+    for (std::size_t e = 0; e < f; ++e)
+      if (group.folds[e].output == group.folds[f].output) {
+        walk.room_of[f] = e;
+        break;
+      }
+  }
+  walk.room = memory_ + run_.task.leaf_workspace_offset;
+  for (const ReducerPtr& reducer : run_.reducers[g])
+    walk.room += aligned(group.trailing ? LeafRuns::workspace_bytes(*reducer)
+                                        : LeafRows::workspace_bytes(*reducer, LeafRows::max_columns));
+  walk.room_bytes = aligned((group.trailing ? 2 * run_block : row_block * LeafRows::max_columns) * 16);
+  if (walk.any_program)
+    walk.evaluator = std::make_unique<Evaluator>(expression, memory_ + run_.workspace_offset[0]);
+  const std::size_t s = walk.streams.size();
+  walk.start = Nest::Offsets(s + 2, 0);
+  walk.bases.resize(s);
+  walk.steps.assign(s, 0);
+  walk.inner_tables.assign(s, nullptr);
+  walk.to.assign(expression.program.outputs().size(), nullptr);
+  walk.values.resize(group.folds.size());
+  walk.states.resize(group.folds.size());
+  return walk;
+}
+
+/// Lays the nest of a leaf's part of the step. Operands: the streams, then the state offset, then the flat
+/// position along the reduced axes.
+MORSEL_INLINE void Task::lay_nest(std::size_t g, Walk& walk, const Region& box) {
+  const Stage& stage = run_.stage;
+  const ReduceGroup& group = stage.groups[g];
+  const GroupState& state = *groups_[g];
+  const std::size_t s = walk.streams.size();
+  walk.shape = box.shape();
+  walk.nest.axes.clear();
+  for (std::size_t a = 0; a < walk.shape.size(); ++a) {
+    Nest::Axis axis;
+    axis.extent = walk.shape[a];
+    axis.reduced = is_reduced(group, a);
+    for (const Access& stream : walk.streams) {
+      axis.steps.push_back(stream.strides[a]);
+      axis.tables.push_back(stream.tables[a] ? stream.tables[a] + (box.lo[a] - box_.lo[a]) : nullptr);
+    }
+    axis.steps.push_back(state.kept_steps[a]);
+    axis.steps.push_back(walk.needs_index ? state.index_steps[a] : 0);
+    axis.tables.resize(s + 2, nullptr);
+    walk.nest.add(std::move(axis));
+  }
+  walk.inner = walk.nest.axes.empty() ? nullptr : &walk.nest.axes.back();
+  if (walk.inner && walk.inner->reduced != group.trailing) walk.inner = nullptr;
+  walk.kept.clear();
+  walk.reduced.clear();
+  for (const Nest::Axis& axis : walk.nest.axes)
+    if (&axis != walk.inner) (axis.reduced ? walk.reduced : walk.kept).push_back(&axis);
+  walk.rows = nullptr;
+  if (!group.trailing && !walk.reduced.empty()) {
+    walk.rows = walk.reduced.back();
+    walk.reduced.pop_back();
+  }
+  walk.contiguous = walk.direct;
+  for (const StageFold& fold : group.folds) {
+    if (!walk.contiguous) break;
+    const std::size_t i =
+        static_cast<std::size_t>(stage.expression.outputs[static_cast<std::size_t>(fold.output)].stream);
+    walk.contiguous = !walk.inner || (!walk.inner->tables[i] &&
+                                      walk.inner->steps[i] == static_cast<Index>(walk.streams[i].item));
+  }
+}
+
+/// Values of n elements of a row that begins at `at`, for every fold: straight from memory or into its room.
+MORSEL_INLINE void Task::bring(std::size_t g, Walk& walk, const Nest::Offsets& at, std::size_t begin,
+                               std::size_t n, std::size_t room_offset, bool copies) {
+  const ReduceGroup& group = run_.stage.groups[g];
+  const Expression& expression = run_.stage.expression;
+  const Nest::Axis* inner = walk.inner;
+  if (walk.any_program) {
+    for (std::size_t i = 0; i < walk.streams.size(); ++i) {
+      walk.steps[i] = inner ? inner->steps[i] : 0;
+      walk.inner_tables[i] = inner && inner->tables[i] ? inner->tables[i] + begin : nullptr;
+      walk.bases[i] = walk.streams[i].base + at[i] +
+                      (walk.inner_tables[i] ? 0 : walk.steps[i] * static_cast<Index>(begin));
+    }
+    std::fill(walk.to.begin(), walk.to.end(), nullptr);
+    for (std::size_t f = 0; f < group.folds.size(); ++f) {
+      const int output = expression.outputs[static_cast<std::size_t>(group.folds[f].output)].program_output;
+      if (output < 0) continue;
+      const std::size_t item = item_bytes_of(run_.reducers[g][f]->input());
+      walk.values[f] = walk.room + walk.room_of[f] * walk.room_bytes + room_offset * item;
+      walk.to[static_cast<std::size_t>(output)] = const_cast<std::byte*>(walk.values[f]);
+    }
+    walk.evaluator->row(n, walk.bases.data(), walk.steps.data(), walk.inner_tables.data(), walk.to.data());
+  }
+  for (std::size_t f = 0; f < group.folds.size(); ++f) {
+    const int stream = expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream;
+    if (stream < 0) continue;
+    const std::size_t i = static_cast<std::size_t>(stream);
+    const std::size_t item = walk.streams[i].item;
+    const Index step = inner ? inner->steps[i] : 0;
+    const Index* table = inner ? inner->tables[i] : nullptr;
+    const std::byte* from = walk.streams[i].base + at[i] + (table ? 0 : step * static_cast<Index>(begin));
+    if (!copies && !table && (n == 1 || step == static_cast<Index>(item))) {
+      walk.values[f] = from;
+      continue;
+    }
+    walk.values[f] = walk.room + walk.room_of[f] * walk.room_bytes + room_offset * item;
+    if (walk.room_of[f] == f)
+      gather(item, n, from, step, table ? table + begin : nullptr, const_cast<std::byte*>(walk.values[f]));
+  }
+}
+
+/// Walks the part of a leaf that is in the step and feeds the folds of a group.
 ///   trailing:  kept elements one after another; for each its runs, in pieces of whole blocks where possible
 ///   otherwise: strips of up to 256 neighbouring kept elements; for each its rows
-MORSEL_INLINE void Task::reduce_box(std::size_t g, const Region& box, const Region& leaf, std::byte* states) {
+MORSEL_INLINE void Task::reduce_box(std::size_t g, Walk& walk, const Region& box, const Region& leaf,
+                                    std::byte* states) {
   const Stage& stage = run_.stage;
   const ReduceGroup& group = stage.groups[g];
   GroupState& state = *groups_[g];
-  const Expression& expression = stage.expression;
-  const std::size_t rank = stage.shape.size();
-  const Shape shape = box.shape();
-
-  // Operands: the streams, then the state offset, then the flat position along the reduced axes.
-  table_at_ = run_.task.step_offset + layout_.table_offset;
-  std::vector<Access> streams;
-  for (const Stream& stream : expression.streams) {
-    const std::size_t p = static_cast<std::size_t>(stream.port);
-    streams.push_back(access(stage.ports[p], p, stream.view, box));
-  }
-  const std::size_t s = streams.size();
-  bool needs_index = false, direct = true, same_output = true;
-  for (std::size_t f = 0; f < group.folds.size(); ++f) {
-    needs_index |= run_.reducers[g][f]->needs_index();
-    direct &= expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream >= 0;
-    same_output &= group.folds[f].output == group.folds[0].output;
-  }
-  Nest nest;
-  std::vector<Index> start(s + 2, 0);
+  const std::size_t s = walk.streams.size(), rank = stage.shape.size();
+  bool same = !walk.tables && walk.shape.size() == rank && !(rank > 0 && walk.nest.axes.empty());
+  for (std::size_t a = 0; same && a < rank; ++a) same = box.hi[a] - box.lo[a] == walk.shape[a];
+  if (!same) lay_nest(g, walk, box);
+  std::fill(walk.start.begin(), walk.start.end(), 0);
   for (std::size_t a = 0; a < rank; ++a) {
-    Nest::Axis axis{shape[a], is_reduced(group, a), {}, {}};
-    for (const Access& stream : streams)
-      axis.steps.push_back(stream.strides[a]), axis.tables.push_back(stream.tables[a]);
-    axis.steps.push_back(state.kept_steps[a]);
-    axis.steps.push_back(needs_index ? state.index_steps[a] : 0);
-    axis.tables.resize(s + 2, nullptr);
-    start[s] += state.kept_steps[a] * (axis.reduced ? 0 : box.lo[a] - state.strip.lo[a]);
-    start[s + 1] += state.index_steps[a] * box.lo[a];
-    nest.add(std::move(axis));
+    const Index offset = box.lo[a] - box_.lo[a];
+    for (std::size_t i = 0; i < s; ++i)
+      if (!walk.streams[i].tables[a])
+        walk.start[i] += walk.streams[i].strides[a] * offset;
+      else if (walk.shape[a] == 1)  // the nest leaves the axis out, and its table with it
+        walk.start[i] += walk.streams[i].tables[a][offset];
+    if (!is_reduced(group, a)) walk.start[s] += state.kept_steps[a] * (box.lo[a] - state.strip.lo[a]);
+    walk.start[s + 1] += state.index_steps[a] * box.lo[a];
   }
   bool begins = true, ends = true, run_ends = true;
   for (const int axis : group.axes) {
@@ -1298,196 +1435,146 @@ MORSEL_INLINE void Task::reduce_box(std::size_t g, const Region& box, const Regi
     ends &= box.hi[a] == leaf.hi[a];
     if (axis >= group.run_begin) run_ends &= box.hi[a] == leaf.hi[a];
   }
-  std::vector<std::byte*> fold_states;
-  {
-    std::byte* at = states;
-    for (const ReducerPtr& reducer : run_.reducers[g]) {
-      fold_states.push_back(at);
-      at += aligned(static_cast<std::size_t>(state.kept) * reducer->state_bytes());
-    }
-  }
-  std::byte* room = memory_ + run_.task.leaf_workspace_offset;
-  for (const ReducerPtr& reducer : run_.reducers[g])
-    room += aligned(group.trailing ? LeafRuns::workspace_bytes(*reducer)
-                                   : LeafRows::workspace_bytes(*reducer, LeafRows::max_columns));
-  // One room per fold for gathered or computed values.
-  const std::size_t room_bytes =
-      aligned((group.trailing ? 2 * run_block : row_block * LeafRows::max_columns) * 16);
-
-  const std::size_t program_outputs = expression.program.outputs().size();
-  std::unique_ptr<Evaluator> evaluator;
-  bool any_program = false;
-  for (const StageFold& fold : group.folds)
-    any_program |= expression.outputs[static_cast<std::size_t>(fold.output)].program_output >= 0;
-  if (any_program) evaluator = std::make_unique<Evaluator>(expression, memory_ + run_.workspace_offset[0]);
-  std::vector<const std::byte*> bases(s);
-  std::vector<Index> steps(s, 0);
-  std::vector<const Index*> tables(s, nullptr);
-  std::vector<std::byte*> rows(program_outputs, nullptr);
-  // Folds that share an expression output share its values too.
-  std::vector<std::size_t> room_of(group.folds.size());
   for (std::size_t f = 0; f < group.folds.size(); ++f) {
-    room_of[f] = f;
-    for (std::size_t e = 0; e < f; ++e)
-      if (group.folds[e].output == group.folds[f].output) {
-        room_of[f] = e;
-        break;
-      }
+    walk.states[f] = states;
+    states += aligned(static_cast<std::size_t>(state.kept) * run_.reducers[g][f]->state_bytes());
   }
+  if (group.trailing)
+    reduce_runs(g, walk, begins, ends, run_ends);
+  else
+    reduce_rows(g, walk, begins, ends);
+}
 
-  // Values of n elements of a row that begins at `at`, for every fold: straight from memory or into its room.
-  std::vector<const std::byte*> values(group.folds.size());
-  const auto bring = [&](const std::vector<Index>& at, const Nest::Axis* inner, std::size_t begin,
-                         std::size_t n, std::size_t room_offset, bool copies) {
-    if (any_program) {
-      for (std::size_t i = 0; i < s; ++i) {
-        steps[i] = inner ? inner->steps[i] : 0;
-        tables[i] = inner && inner->tables[i] ? inner->tables[i] + begin : nullptr;
-        bases[i] = streams[i].base + at[i] + (tables[i] ? 0 : steps[i] * static_cast<Index>(begin));
-      }
-      std::fill(rows.begin(), rows.end(), nullptr);
+MORSEL_INLINE void Task::reduce_runs(std::size_t g, Walk& walk, bool begins, bool ends, bool run_ends) {
+  const ReduceGroup& group = run_.stage.groups[g];
+  GroupState& state = *groups_[g];
+  const std::size_t s = walk.streams.size();
+  const Nest::Axis* inner = walk.inner;
+  // The nest may have joined leading reduced axes with the runs.
+  Index run_elements = 1;
+  for (std::size_t a = static_cast<std::size_t>(group.run_begin); a < walk.shape.size(); ++a)
+    run_elements *= walk.shape[a];
+  const std::size_t n = inner ? static_cast<std::size_t>(inner->extent) : 1;
+  const std::size_t piece_limit = !walk.contiguous ? run_block : group.folds.size() == 1 ? n : 2048;
+  const Index index_step = walk.needs_index && inner ? inner->steps[s + 1] : 1;
+  if (begins && ends && walk.contiguous && walk.reduced.empty() && n <= run_block &&
+      run_elements == static_cast<Index>(n) && index_step == 1) {
+    // A leaf of one block: its state is the block's.
+    for_each_offset(walk.kept, walk.start, [&](const Nest::Offsets& at) {
       for (std::size_t f = 0; f < group.folds.size(); ++f) {
-        const int output = expression.outputs[static_cast<std::size_t>(group.folds[f].output)].program_output;
-        if (output < 0) continue;
-        const std::size_t item = item_bytes_of(run_.reducers[g][f]->input());
-        values[f] = room + room_of[f] * room_bytes + room_offset * item;
-        rows[static_cast<std::size_t>(output)] = const_cast<std::byte*>(values[f]);
+        const Reducer& reducer = *run_.reducers[g][f];
+        std::byte* to = walk.states[f] + static_cast<std::size_t>(at[s]) * reducer.state_bytes();
+        const std::size_t i = static_cast<std::size_t>(
+            run_.stage.expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
+        reducer.init(to, 1);
+        reducer.absorb_run(to, walk.streams[i].base + at[i], n, at[s + 1]);
       }
-      evaluator->row(n, bases.data(), steps.data(), tables.data(), rows.data());
-    }
-    for (std::size_t f = 0; f < group.folds.size(); ++f) {
-      const int stream = expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream;
-      if (stream < 0) continue;
-      const std::size_t i = static_cast<std::size_t>(stream);
-      const Index step = inner ? inner->steps[i] : 0;
-      const Index* table = inner ? inner->tables[i] : nullptr;
-      const std::byte* from = streams[i].base + at[i] + (table ? 0 : step * static_cast<Index>(begin));
-      if (!table && (n == 1 || step == static_cast<Index>(streams[i].item))) {
-        if (!copies) {
-          values[f] = from;
-          continue;
-        }
-      }
-      values[f] = room + room_of[f] * room_bytes + room_offset * streams[i].item;
-      if (room_of[f] == f)
-        gather(streams[i].item, n, from, step, table ? table + begin : nullptr,
-               const_cast<std::byte*>(values[f]));
-    }
-  };
-
-  std::vector<const Nest::Axis*> kept_axes, reduced_axes;
-  const Nest::Axis* inner = nest.axes.empty() ? nullptr : &nest.axes.back();
-
-  if (group.trailing) {
-    if (inner && !inner->reduced) inner = nullptr;  // the run is a single element
-    for (std::size_t a = 0; a < nest.axes.size(); ++a) {
-      if (&nest.axes[a] == inner) continue;
-      (nest.axes[a].reduced ? reduced_axes : kept_axes).push_back(&nest.axes[a]);
-    }
-    // Rows of the inner axis per run; the nest may have joined leading reduced axes with the runs.
-    Index run_elements = 1;
-    for (std::size_t a = static_cast<std::size_t>(group.run_begin); a < rank; ++a) run_elements *= shape[a];
-    const std::size_t n = inner ? static_cast<std::size_t>(inner->extent) : 1;
-    bool contiguous = direct;
-    for (std::size_t f = 0; f < group.folds.size() && contiguous; ++f) {
-      const std::size_t i = static_cast<std::size_t>(
-          expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
-      contiguous = !inner || (!inner->tables[i] && inner->steps[i] == static_cast<Index>(streams[i].item));
-    }
-    const std::size_t piece_limit = !contiguous ? run_block : group.folds.size() == 1 ? n : 2048;
-    const Index index_step = needs_index && inner ? inner->steps[s + 1] : 1;
-    for_each_offset(kept_axes, start, [&](const std::vector<Index>& kept_at) {
-      if (begins)
-        for (std::size_t f = 0; f < state.runs.size(); ++f)
-          state.runs[f].begin(fold_states[f] +
-                              static_cast<std::size_t>(kept_at[s]) * run_.reducers[g][f]->state_bytes());
-      Index in_run = 0;
-      for_each_offset(reduced_axes, kept_at, [&](const std::vector<Index>& at) {
-        std::size_t begin = 0;
-        while (begin < n) {
-          std::size_t m = std::min(piece_limit, n - begin);
-          m = std::min(m, static_cast<std::size_t>(run_elements - in_run));
-          if (index_step != 1) m = 1;
-          bring(at, inner, begin, m, 0, false);
-          for (std::size_t f = 0; f < state.runs.size(); ++f)
-            state.runs[f].absorb(values[f], m, at[s + 1] + static_cast<Index>(begin) * index_step);
-          begin += m;
-          in_run += static_cast<Index>(m);
-          if (in_run == run_elements) {
-            in_run = 0;
-            if (run_ends)
-              for (LeafRuns& run : state.runs) run.end_run();
-          }
-        }
-      });
-      if (ends)
-        for (LeafRuns& run : state.runs) run.finish();
     });
     return;
   }
+  for_each_offset(walk.kept, walk.start, [&](const Nest::Offsets& kept_at) {
+    if (begins)
+      for (std::size_t f = 0; f < state.runs.size(); ++f)
+        state.runs[f].begin(walk.states[f] +
+                            static_cast<std::size_t>(kept_at[s]) * run_.reducers[g][f]->state_bytes());
+    Index in_run = 0;
+    for_each_offset(walk.reduced, kept_at, [&](const Nest::Offsets& at) {
+      std::size_t begin = 0;
+      while (begin < n) {
+        std::size_t m = std::min(piece_limit, n - begin);
+        m = std::min(m, static_cast<std::size_t>(run_elements - in_run));
+        if (index_step != 1) m = 1;
+        bring(g, walk, at, begin, m, 0, false);
+        for (std::size_t f = 0; f < state.runs.size(); ++f)
+          state.runs[f].absorb(walk.values[f], m, at[s + 1] + static_cast<Index>(begin) * index_step);
+        begin += m;
+        in_run += static_cast<Index>(m);
+        if (in_run == run_elements) {
+          in_run = 0;
+          if (run_ends)
+            for (LeafRuns& run : state.runs) run.end_run();
+        }
+      }
+    });
+    if (ends)
+      for (LeafRuns& run : state.runs) run.finish();
+  });
+}
 
-  if (inner && inner->reduced) inner = nullptr;
-  for (std::size_t a = 0; a < nest.axes.size(); ++a) {
-    if (&nest.axes[a] == inner) continue;
-    (nest.axes[a].reduced ? reduced_axes : kept_axes).push_back(&nest.axes[a]);
-  }
+MORSEL_INLINE void Task::reduce_rows(std::size_t g, Walk& walk, bool begins, bool ends) {
+  const ReduceGroup& group = run_.stage.groups[g];
+  GroupState& state = *groups_[g];
+  const std::size_t s = walk.streams.size();
+  const Nest::Axis *inner = walk.inner, *rows = walk.rows;
   const std::size_t columns = inner ? static_cast<std::size_t>(inner->extent) : 1;
-  bool contiguous = direct;
-  for (std::size_t f = 0; f < group.folds.size() && contiguous; ++f) {
-    const std::size_t i =
-        static_cast<std::size_t>(expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
-    contiguous = !inner || (!inner->tables[i] && inner->steps[i] == static_cast<Index>(streams[i].item));
-  }
-  const Nest::Axis* row_axis = reduced_axes.empty() ? nullptr : reduced_axes.back();
   bool row_tables = false;
-  if (row_axis)
-    for (const Index* table : row_axis->tables) row_tables |= table != nullptr;
-  for_each_offset(kept_axes, start, [&](const std::vector<Index>& kept_at) {
+  if (rows)
+    for (const Index* table : rows->tables) row_tables |= table != nullptr;
+  if (begins && ends && walk.contiguous && rows && !row_tables && walk.reduced.empty() &&
+      rows->extent <= static_cast<Index>(row_block)) {
+    // A leaf of one block: its states are the block's. The fewer the rows, the more columns stay in L1.
+    const std::size_t group_columns = LeafRows::max_columns * (rows->extent <= 8 ? 4 : 1);
+    for_each_offset(walk.kept, walk.start, [&](const Nest::Offsets& at) {
+      for (std::size_t begin = 0; begin < columns; begin += group_columns) {
+        const std::size_t width = std::min(group_columns, columns - begin);
+        const Index first_state = at[s] + (inner ? inner->steps[s] * static_cast<Index>(begin) : 0);
+        for (std::size_t f = 0; f < group.folds.size(); ++f) {
+          const Reducer& reducer = *run_.reducers[g][f];
+          const std::size_t i = static_cast<std::size_t>(
+              run_.stage.expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
+          std::byte* to = walk.states[f] + static_cast<std::size_t>(first_state) * reducer.state_bytes();
+          reducer.init(to, width);
+          reducer.absorb_rows(
+              to, walk.streams[i].base + at[i] + static_cast<Index>(begin * walk.streams[i].item),
+              rows->steps[i], static_cast<std::size_t>(rows->extent), width, at[s + 1], rows->steps[s + 1]);
+        }
+      }
+    });
+    return;
+  }
+  for_each_offset(walk.kept, walk.start, [&](const Nest::Offsets& kept_at) {
     for (std::size_t begin = 0; begin < columns; begin += LeafRows::max_columns) {
       const std::size_t width = std::min(LeafRows::max_columns, columns - begin);
       const Index first_state = kept_at[s] + (inner ? inner->steps[s] * static_cast<Index>(begin) : 0);
       if (begins)
         for (std::size_t f = 0; f < state.rows.size(); ++f)
           state.rows[f].begin(
-              fold_states[f] + static_cast<std::size_t>(first_state) * run_.reducers[g][f]->state_bytes(),
+              walk.states[f] + static_cast<std::size_t>(first_state) * run_.reducers[g][f]->state_bytes(),
               width);
-      if (contiguous && row_axis && !row_tables) {
+      if (walk.contiguous && rows && !row_tables) {
         // Rows straight from memory, the last reduced axis at once.
-        std::vector<const Nest::Axis*> outer(reduced_axes.begin(), reduced_axes.end() - 1);
-        for_each_offset(outer, kept_at, [&](const std::vector<Index>& at) {
+        for_each_offset(walk.reduced, kept_at, [&](const Nest::Offsets& at) {
           for (std::size_t f = 0; f < state.rows.size(); ++f) {
             const std::size_t i = static_cast<std::size_t>(
-                expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
-            state.rows[f].absorb(streams[i].base + at[i] + static_cast<Index>(begin * streams[i].item),
-                                 row_axis->steps[i], static_cast<std::size_t>(row_axis->extent), at[s + 1],
-                                 row_axis->steps[s + 1]);
+                run_.stage.expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
+            state.rows[f].absorb(
+                walk.streams[i].base + at[i] + static_cast<Index>(begin * walk.streams[i].item),
+                rows->steps[i], static_cast<std::size_t>(rows->extent), at[s + 1], rows->steps[s + 1]);
           }
         });
       } else {
         // Rows are brought into the room first, as many as it holds of one last reduced axis.
-        std::vector<const Nest::Axis*> outer(
-            reduced_axes.begin(), reduced_axes.empty() ? reduced_axes.end() : reduced_axes.end() - 1);
-        const std::size_t total = row_axis ? static_cast<std::size_t>(row_axis->extent) : 1;
+        const std::size_t total = rows ? static_cast<std::size_t>(rows->extent) : 1;
         const std::size_t block = std::max<std::size_t>(
             1,
             std::min<std::size_t>(row_block, 4096 / LeafRows::max_columns * (LeafRows::max_columns / width)));
-        for_each_offset(outer, kept_at, [&](const std::vector<Index>& at) {
-          std::vector<Index> row_at(at);
+        for_each_offset(walk.reduced, kept_at, [&](const Nest::Offsets& at) {
+          walk.row_at = at;
           for (std::size_t r = 0; r < total; r += block) {
             const std::size_t count = std::min(block, total - r);
             for (std::size_t k = 0; k < count; ++k) {
-              for (std::size_t i = 0; i < row_at.size(); ++i)
-                row_at[i] = at[i] + (!row_axis             ? 0
-                                     : row_axis->tables[i] ? row_axis->tables[i][r + k]
-                                                           : row_axis->steps[i] * static_cast<Index>(r + k));
-              bring(row_at, inner, begin, width, k * width, true);
+              for (std::size_t i = 0; i < at.size(); ++i)
+                walk.row_at[i] = at[i] + (!rows             ? 0
+                                          : rows->tables[i] ? rows->tables[i][r + k]
+                                                            : rows->steps[i] * static_cast<Index>(r + k));
+              bring(g, walk, walk.row_at, begin, width, k * width, true);
             }
             for (std::size_t f = 0; f < state.rows.size(); ++f) {
               const std::size_t item = item_bytes_of(run_.reducers[g][f]->input());
-              state.rows[f].absorb(
-                  room + room_of[f] * room_bytes, static_cast<std::ptrdiff_t>(width * item), count,
-                  at[s + 1] + (row_axis ? row_axis->steps[s + 1] * static_cast<Index>(r) : 0),
-                  row_axis ? row_axis->steps[s + 1] : 0);
+              state.rows[f].absorb(walk.room + walk.room_of[f] * walk.room_bytes,
+                                   static_cast<std::ptrdiff_t>(width * item), count,
+                                   at[s + 1] + (rows ? rows->steps[s + 1] * static_cast<Index>(r) : 0),
+                                   rows ? rows->steps[s + 1] : 0);
             }
           }
         });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <charconv>
@@ -308,7 +309,10 @@ class FoldReducer final : public Reducer {
 
   void init(void* states, std::size_t n) const override {
     auto* out = static_cast<std::byte*>(states);
-    for (std::size_t i = 0; i < n; ++i) std::memcpy(out + i * state_bytes_, identity_, state_bytes_);
+    if (n == 0) return;
+    std::memcpy(out, identity_, state_bytes_);
+    for (std::size_t done = 1; done < n; done *= 2)
+      std::memcpy(out + done * state_bytes_, out, std::min(done, n - done) * state_bytes_);
   }
   void absorb_run(void* state, const void* x, std::size_t n, Index first_index) const override {
     loops().run(state, x, n, first_index);

@@ -157,6 +157,9 @@ class Cutter {
       Index columns = std::clamp<Index>(wish_ / leaf, 1, kept);
       const Index fewest =
           group.trailing || rank_ == 0 ? 1 : std::min<Index>(stage_.shape[rank_ - 1], LeafRows::max_columns);
+      // Long enough runs to read, and states that stay in L2 while one leaf after another merges into them.
+      if (!group.trailing)
+        columns = std::min(columns, static_cast<Index>(cost::strip_bytes) / element_bytes_);
       if (columns < fewest) columns = fewest;
       pieces = leaf * columns > wish_ && leaf > 1;
       // Strips grow from the last kept axis outwards.
@@ -180,7 +183,13 @@ class Cutter {
       Index have = leaf * kept;
       merge_leaves(group, steps, have, wish_);
       units_from_steps(group, steps, units);
-      merge_leaves(group, units, have, unit_wish_);
+      // A strip is one unit where there are many of them: states need not wait for each other in a tree.
+      Index strips = 1;
+      for (std::size_t i = 0; i < rank_; ++i)
+        if (!is_reduced(group, i)) strips *= units[i].count();
+      const Index leaves_whole = size_of(stage_.shape) / std::max<Index>(1, cost::fewest_units);
+      merge_leaves(group, units, have,
+                   strips >= cost::fewest_units ? std::max(unit_wish_, leaves_whole) : unit_wish_);
     }
     stage_.units = Grid(std::move(units));
     stage_.steps = Grid(std::move(steps));
