@@ -44,7 +44,7 @@ int main(int argc, char** argv) {
     const auto a = morsel::memmap<double>(path);
     const morsel::ComputeOptions options{.memory = 32 * morsel::MiB, .threads = 2};
     double by_loop = 0, by_morsel = 0, of_six = 0;
-    const auto seconds =
+    const auto times =
         interleaved(settings.repeats,
                     {[&] { by_loop = loop(path, count); }, [&] { by_morsel = morsel::sum(a).item(options); },
                      [&] {
@@ -56,11 +56,10 @@ int main(int argc, char** argv) {
                      }});
     require_close(by_morsel, by_loop, "sum");
     if (of_six != by_morsel) std::abort();
-    print({"W1", "sum of a float64 file", "x loop", ratios(seconds[1], seconds[0]), 1.15, seconds[0],
-           seconds[1]},
+    print({"W1", "sum of a float64 file", "x loop", ratios(times[1], times[0]), 1.15, times[0], times[1]},
           settings);
     print({"W1-six", "sum, mean, stddev, min, max and histogram in one pass", "x plain sum",
-           ratios(seconds[2], seconds[1]), 2.0, seconds[1], seconds[2]},
+           ratios(times[2], times[1]), 2.0, times[1], times[2]},
           settings);
     if (settings.clean) std::remove(path.c_str());
   });

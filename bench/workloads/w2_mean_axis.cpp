@@ -44,14 +44,14 @@ int main(int argc, char** argv) {
     const auto a = morsel::memmap<float>(path, {.shape = {static_cast<morsel::Index>(rows), 1000, 1000}});
     const morsel::ComputeOptions options{.memory = 256 * morsel::MiB, .threads = 2};
     std::vector<float> by_loop(columns), by_morsel(columns);
-    const auto seconds = interleaved(
+    const auto times = interleaved(
         settings.repeats, {[&] { loop(path, rows, columns, by_loop.data()); },
                            [&] { morsel::mean(a, 0).compute_into(std::span<float>(by_morsel), options); }});
     for (std::size_t i = 0; i < columns; ++i)
       if (std::abs(by_loop[i] - by_morsel[i]) > 1e-6f)
         require_close(static_cast<double>(by_morsel[i]), static_cast<double>(by_loop[i]), "mean");
-    print({"W2", "mean over axis 0 of 1000 x 1000 x 1000 float32", "x loop", ratios(seconds[1], seconds[0]),
-           1.25, seconds[0], seconds[1]},
+    print({"W2", "mean over axis 0 of 1000 x 1000 x 1000 float32", "x loop", ratios(times[1], times[0]), 1.25,
+           times[0], times[1]},
           settings);
     if (settings.clean) std::remove(path.c_str());
   });

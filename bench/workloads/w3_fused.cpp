@@ -64,7 +64,7 @@ int main(int argc, char** argv) {
     const auto a = half(0), b = half(1);
     const morsel::ComputeOptions options{.memory = 64 * morsel::MiB, .threads = 2};
     double by_loop = 0, by_operators = 0, by_map = 0;
-    const auto seconds = interleaved(
+    const auto times = interleaved(
         settings.repeats, {[&] { by_loop = loop(path, count); },
                            [&] { by_operators = morsel::mean(morsel::sqrt(a * a + b * b)).item(options); },
                            [&] {
@@ -74,11 +74,11 @@ int main(int argc, char** argv) {
                            }});
     require_close(by_operators, by_loop, "mean with operators");
     require_close(by_map, by_loop, "mean through map");
-    print({"W3", "mean(sqrt(a * a + b * b)) with operators", "x loop", ratios(seconds[1], seconds[0]), 1.5,
-           seconds[0], seconds[1]},
+    print({"W3", "mean(sqrt(a * a + b * b)) with operators", "x loop", ratios(times[1], times[0]), 1.5,
+           times[0], times[1]},
           settings);
-    print({"W3-map", "mean(sqrt(a * a + b * b)) through map", "x loop", ratios(seconds[2], seconds[0]), 1.1,
-           seconds[0], seconds[2]},
+    print({"W3-map", "mean(sqrt(a * a + b * b)) through map", "x loop", ratios(times[2], times[0]), 1.1,
+           times[0], times[2]},
           settings);
     if (settings.clean) std::remove(path.c_str());
   });

@@ -42,9 +42,9 @@ double loop(const std::string& path, std::size_t chunks) {
   return part[0] + part[1];
 }
 
-std::vector<double> per_chunk(const std::vector<double>& seconds, std::size_t chunks) {
+std::vector<double> per_chunk(const Times& times, std::size_t chunks) {
   std::vector<double> micros;
-  for (const double s : seconds) micros.push_back(s * 1e6 / static_cast<double>(chunks));
+  for (const Time& t : times) micros.push_back(t.seconds * 1e6 / static_cast<double>(chunks));
   return micros;
 }
 
@@ -70,17 +70,17 @@ int main(int argc, char** argv) {
       double in_loop = 0, in_morsel = 0, file_loop = 0, file_morsel = 0;
       const auto array = morsel::from_array(std::move(values), shape, {.chunks = morsel::Index{chunk}});
       const auto file = morsel::memmap<double>(path, {.shape = shape, .chunks = morsel::Index{chunk}});
-      const auto seconds = interleaved(
+      const auto times = interleaved(
           settings.repeats,
           {[&] { in_loop = loop(data, chunks); }, [&] { in_morsel = morsel::sum(array).item(options); },
            [&] { file_loop = loop(path, chunks); }, [&] { file_morsel = morsel::sum(file).item(options); }});
       require_close(in_morsel, in_loop, "sum in memory");
       if (file_morsel != in_morsel) std::abort();
       print({"W9-" + name, "sum of " + name + " chunks of 1 KiB in memory", "us/chunk",
-             per_chunk(seconds[1], chunks), 1.0, seconds[0], seconds[1]},
+             per_chunk(times[1], chunks), 1.0, times[0], times[1]},
             shown);
       print({"W9-" + name + "-file", "sum of " + name + " chunks of 1 KiB in a warm file", "us/chunk",
-             per_chunk(seconds[3], chunks), 1.5, seconds[2], seconds[3]},
+             per_chunk(times[3], chunks), 1.5, times[2], times[3]},
             shown);
     }
     if (settings.clean) std::remove(path.c_str());

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <exception>
 #include <functional>
 #include <morsel/morsel.hpp>
@@ -134,11 +135,25 @@ void read_blocks(const std::string& path, std::size_t begin, std::size_t end, F&
   ::close(file);
 }
 
-inline double seconds_of(const std::function<void()>& f) {
+/// How long f took: on the clock, and in the processor's time of all threads.
+struct Time {
+  double seconds = 0, cpu_seconds = 0;
+};
+inline Time time_of(const std::function<void()>& f) {
+  const auto cpu = [] {
+    timespec now{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+  };
+  const double cpu_begin = cpu();
   const auto begin = std::chrono::steady_clock::now();
   f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return {seconds, cpu() - cpu_begin};
 }
+
+/// Times of one candidate, by round.
+using Times = std::vector<Time>;
 
 inline double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -147,27 +162,26 @@ inline double median(std::vector<double> values) {
 }
 
 /// Runs all candidates once to warm up, then in turn, `repeats` rounds, every other round backwards; gives
-/// seconds by candidate and round.
-inline std::vector<std::vector<double>> interleaved(int repeats,
-                                                    const std::vector<std::function<void()>>& candidates) {
-  std::vector<std::vector<double>> seconds(candidates.size());
+/// times by candidate and round.
+inline std::vector<Times> interleaved(int repeats, const std::vector<std::function<void()>>& candidates) {
+  std::vector<Times> times(candidates.size());
   for (const auto& candidate : candidates) candidate();
   for (int round = 0; round < repeats; ++round)
     for (std::size_t k = 0; k < candidates.size(); ++k) {
       const std::size_t which = round % 2 ? candidates.size() - 1 - k : k;
-      seconds[which].push_back(seconds_of(candidates[which]));
+      times[which].push_back(time_of(candidates[which]));
     }
-  return seconds;
+  return times;
 }
 
 /// One result: a number with a goal it should not exceed.
 struct Line {
   std::string workload;        ///< short and stable: "W1"
   std::string what;            ///< for the table
-  std::string unit;            ///< of value, min, max and goal: "x loop", "us/chunk", "MiB"
+  std::string unit;            ///< of values and goal: "x loop", "us/chunk", "MiB"
   std::vector<double> values;  ///< per round; the median counts
   double goal = 0;
-  std::vector<double> loop_seconds, morsel_seconds;
+  Times loop, morsel;
 };
 
 inline void print(const Line& line, const Settings& settings) {
@@ -176,23 +190,27 @@ inline void print(const Line& line, const Settings& settings) {
     std::snprintf(buffer, sizeof buffer, "%.6g", v);
     return std::string(buffer);
   };
+  const auto times = [&](const char* name, const Times& of) {
+    std::vector<double> seconds, cpu;
+    for (const Time& t : of) seconds.push_back(t.seconds), cpu.push_back(t.cpu_seconds);
+    if (of.empty()) return std::string();
+    return std::string(", \"") + name + "_seconds\": " + text(median(seconds)) + ", \"" + name +
+           "_cpu_seconds\": " + text(median(cpu));
+  };
   std::string json = "{\"workload\": \"" + line.workload + "\", \"what\": \"" + line.what +
                      "\", \"unit\": \"" + line.unit + "\", \"median\": " + text(median(line.values)) +
-                     ", \"min\": " + text(*std::min_element(line.values.begin(), line.values.end())) +
-                     ", \"max\": " + text(*std::max_element(line.values.begin(), line.values.end())) +
-                     ", \"goal\": " + text(line.goal);
-  if (!line.loop_seconds.empty()) json += ", \"loop_seconds\": " + text(median(line.loop_seconds));
-  if (!line.morsel_seconds.empty()) json += ", \"morsel_seconds\": " + text(median(line.morsel_seconds));
-  json += ", \"rounds\": " + std::to_string(line.values.size()) +
-          ", \"input_bytes\": " + std::to_string(settings.size_bytes) + "}";
-  std::puts(json.c_str());
+                     ", \"goal\": " + text(line.goal) + times("loop", line.loop) +
+                     times("morsel", line.morsel) +
+                     ", \"input_bytes\": " + std::to_string(settings.size_bytes) + ", \"values\": [";
+  for (std::size_t i = 0; i < line.values.size(); ++i) json += (i ? ", " : "") + text(line.values[i]);
+  std::puts((json + "]}").c_str());
   std::fflush(stdout);
 }
 
 /// A ratio per round: what against the loop of the same round.
-inline std::vector<double> ratios(const std::vector<double>& what, const std::vector<double>& loop) {
+inline std::vector<double> ratios(const Times& what, const Times& loop) {
   std::vector<double> r;
-  for (std::size_t i = 0; i < what.size(); ++i) r.push_back(what[i] / loop[i]);
+  for (std::size_t i = 0; i < what.size(); ++i) r.push_back(what[i].seconds / loop[i].seconds);
   return r;
 }
 
