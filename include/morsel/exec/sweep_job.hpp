@@ -86,7 +86,7 @@ class SweepJob : public Job, public std::enable_shared_from_this<SweepJob> {
   SharedWindow window_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  Index next_ = 0, total_ = 0, next_delivery_ = 0, failed_unit_ = 0;
+  Index next_ = 0, total_ = 0, finished_ = 0, next_delivery_ = 0, failed_unit_ = 0;
   std::size_t in_flight_ = 0, most_in_flight_ = 1;
   int participants_ = 0;
   bool closed_ = false, lanes_on_ = false, lanes_posted_ = false, delivering_ = false;

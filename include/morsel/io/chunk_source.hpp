@@ -66,7 +66,7 @@ struct Fetched {
 /// Anything that produces decoded chunks.
 ///
 /// `chunk` is a grid position of `spec().grid`; `region` is a non-empty box in array coordinates inside that
-/// chunk (any box of the array if `reads_regions`; `chunk` then holds its low corner).
+/// chunk (any box of the array if `reads_regions`; `chunk` is then the one that holds its low corner).
 ///
 /// Laws: `spec`, `cost` do no I/O. `fetch` does I/O only, into memory it is given; `decode` computes only,
 /// writes every element of `out` (shape: the region; any strides unless in place) in native byte order, bool

@@ -96,6 +96,8 @@ Index units_along(const Stage& stage, const ReduceGroup& group, bool reduced);
 /// States that a task hands to the tree at most.
 std::size_t node_bytes_per_task(const Stage& stage, const ReduceGroup& group);
 std::size_t expression_workspace_bytes(const Expression& expression);
+/// Grid position of the chunk that holds the low corner of a region.
+Dims chunk_at(const Grid& grid, const Region& region);
 /// True if positions through this map have no constant distance in the port's memory.
 bool needs_table(const Port& port, const AxisMap& map);
 inline std::size_t aligned(std::size_t bytes) { return round_up(bytes, 64); }

@@ -798,7 +798,7 @@ MORSEL_INLINE Task::Fetch Task::fetch_shared(std::size_t number, FetchMode mode,
   };
   try {
     const ArraySpec& spec = port.source.spec();
-    const Dims at = spec.reads_regions ? chunk.region.lo : chunk.chunk;
+    const Dims at = chunk_at(spec.grid, chunk.region);
     const BufferView out = BufferView::c_order(entry.memory, chunk.region.shape(), port.dtype.item_bytes());
     const FetchCost cost = port.source.cost(at, chunk.region);
     std::byte* step = memory_ + run_.task.step_offset;

@@ -302,6 +302,7 @@ MORSEL_INLINE void SweepJob::process(std::unique_ptr<Task> task, int thread) {
     }
     const std::ptrdiff_t waiting = task->finish();
     const std::lock_guard lock(mutex_);
+    ++finished_;
     release(std::move(task), waiting);
   } catch (...) {
     const std::lock_guard lock(mutex_);
@@ -360,7 +361,10 @@ MORSEL_INLINE void SweepJob::deliver_in_order(std::unique_ptr<Task> task) {
       error = std::current_exception();
     }
     lock.lock();
-    if (error) note_failure(number, error);
+    if (error)
+      note_failure(number, error);
+    else
+      ++finished_;
     release(std::move(next), waiting);
     run_.report(false, stages_[0]->stage.name, stages_[0]->stage.pass);
   }
@@ -455,8 +459,12 @@ MORSEL_INLINE void SweepJob::finish() {
       run_.booked -= sweep_.chunks[i].bytes;
     }
   if (failure_) std::rethrow_exception(failure_);
-  if (run_.options.stop.stop_requested() && next_ < total_)
-    fail(Errc::cancelled, "running '" + stages_[0]->stage.name + "': cancelled");
+  // A request to stop may have dropped units that were booked already.
+  if (finished_ == total_) return;
+  const std::string doing = "running '" + stages_[0]->stage.name + "': ";
+  if (run_.options.stop.stop_requested()) fail(Errc::cancelled, doing + "cancelled");
+  fail(Errc::internal_error, doing + "units were lost; expected " + std::to_string(total_) +
+                                 " to finish, got " + std::to_string(finished_));
 }
 
 /// Sources must be what they were when the graph was made.

@@ -56,6 +56,12 @@ MORSEL_INLINE Region unit_region(const Stage& stage, const std::vector<std::size
   return stage.units.region(position);
 }
 
+MORSEL_INLINE Dims chunk_at(const Grid& grid, const Region& region) {
+  Dims position(region.rank());
+  for (std::size_t i = 0; i < position.size(); ++i) position[i] = grid.axis(i).chunk_of(region.lo[i]);
+  return position;
+}
+
 MORSEL_INLINE bool needs_table(const Port& port, const AxisMap& map) {
   if (map.kind == AxisMap::Kind::gather) return true;
   return map.kind == AxisMap::Kind::affine && std::abs(map.stride) > 1 && port.kind == Port::Kind::source &&
@@ -269,7 +275,7 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
           f.chunk = chunk;
           f.region = intersect(segment, whole);
           f.shared = true;
-          const FetchCost cost = port.source.cost(spec.reads_regions ? whole.lo : chunk, whole);
+          const FetchCost cost = port.source.cost(chunk_at(spec.grid, whole), whole);
           layout.shared_room = std::max(layout.shared_room, cost.encoded_bytes);
           layout.scratch_bytes = std::max(layout.scratch_bytes, cost.scratch_bytes);
           layout.fetches.push_back(std::move(f));
@@ -306,7 +312,7 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
         layout.fetches.push_back(std::move(f));
       };
       if (spec.reads_regions)
-        fetch(segment.lo, segment);
+        fetch(chunk_at(spec.grid, segment), segment);
       else
         for_each_position(spec.grid.overlapping(segment), [&](const Dims& chunk) {
           fetch(chunk, intersect(segment, spec.grid.region(chunk)));

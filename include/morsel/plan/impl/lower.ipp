@@ -385,8 +385,7 @@ MORSEL_INLINE void predict(Plan& plan, bool requests_too) {
       if (!port.source.spec().does_io) continue;
       plan.prediction.requests += 1;
       plan.prediction.encoded_bytes +=
-          port.source.cost(port.source.spec().reads_regions ? chunk.region.lo : chunk.chunk, chunk.region)
-              .encoded_bytes;
+          port.source.cost(chunk_at(port.source.spec().grid, chunk.region), chunk.region).encoded_bytes;
     }
 }
 

@@ -170,6 +170,14 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
   for (auto& [key, part] : parts) {
     const Port& port =
         plan.stages[static_cast<std::size_t>(part.stage)].ports[static_cast<std::size_t>(part.port)];
+    // Room is planned for whole chunks: a part that takes more to read is not worth it.
+    const ArraySpec& spec = port.source.spec();
+    const Region whole = port.grid.region(part.chunk);
+    const FetchCost all = port.source.cost(chunk_at(spec.grid, whole), whole);
+    const FetchCost some = port.source.cost(chunk_at(spec.grid, part.region), part.region);
+    if (some.encoded_bytes > all.encoded_bytes || some.scratch_bytes > all.scratch_bytes ||
+        some.in_place != all.in_place)
+      part.region = whole;
     part.bytes = round_up(static_cast<std::size_t>(part.region.size()) * port.dtype.item_bytes(), 64);
   }
   // Several stages walk the storage together, each in its own order: that of its visitor, and the one in
