@@ -11,6 +11,10 @@
 
 namespace morsel::inline MORSEL_ABI {
 
+namespace detail {
+[[noreturn]] void fail_allocation(const Shape& shape, Index bytes);
+}
+
 /// Elements in C order with dtype and shape; owns its memory, copies share it.
 class AnyArray {
  public:

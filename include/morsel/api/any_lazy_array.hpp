@@ -17,8 +17,8 @@ namespace morsel::inline MORSEL_ABI {
 template <class R>
 class AsyncResult;
 
-/// Immutable; a copy costs two counters. Const members may be called from any thread. Nothing but compute,
-/// item, compute_into and compute_async reads data.
+/// Immutable and cheap to copy: elements are never copied with it. Const members may be called from any
+/// thread. Nothing but compute, item, compute_into and compute_async reads data.
 ///
 /// Dimension names go with the axes through views, reductions and operations; operands must agree on them, or
 /// have none. Attributes stay with views, rechunk and casts; operations drop them.

@@ -23,14 +23,23 @@ LazyArray<element_t<type_of<T>>> from_source(AnyChunkSource source, const ArrayO
   return LazyArray<element_t<type_of<T>>>(from_source(std::move(source), options));
 }
 
+namespace detail {
+// Containers that hold their elements themselves.
+template <class X>
+inline constexpr bool owns_elements = false;
+template <class T, xt::layout_type L>
+inline constexpr bool owns_elements<xt::xarray<T, L>> = true;
+template <class T, std::size_t N, xt::layout_type L>
+inline constexpr bool owns_elements<xt::xtensor<T, N, L>> = true;
+}  // namespace detail
+
 /// Takes an xtensor array over: from_array(std::move(x)). Copies an lvalue; evaluates an expression at the
 /// call.
 template <EagerArray X>
 auto from_array(X&& x, const ArrayOptions& options = {}) {
   using Plain = std::remove_cvref_t<X>;
   using T = element_t<type_of<typename Plain::value_type>>;
-  constexpr bool owns = std::is_same_v<Plain, xt::xarray<T>>;
-  using Kept = std::conditional_t<owns, Plain, xt::xarray<T>>;
+  using Kept = std::conditional_t<detail::owns_elements<Plain>, Plain, xt::xarray<T>>;
   auto kept = std::make_shared<Kept>(std::forward<X>(x));
   const BufferView view = detail::view_of_container(*kept);
   return from_source<T>(memory_source(type_of<T>, view, std::move(kept)), options);
@@ -68,7 +77,8 @@ auto borrow(const T* data, const Shape& shape, const ArrayOptions& options = {})
       borrowed_source(type_of<R>, BufferView::c_order(const_cast<T*>(data), shape, sizeof(T))), options);
 }
 template <Element T>
-auto borrow_strided(const T* data, const Shape& shape, const Dims& strides, const ArrayOptions& options = {}) {
+auto borrow_strided(const T* data, const Shape& shape, const Dims& strides,
+                    const ArrayOptions& options = {}) {
   using R = element_t<type_of<T>>;
   return from_source<R>(
       borrowed_source(type_of<R>, detail::strided_view(const_cast<T*>(data), shape, strides, sizeof(T))),

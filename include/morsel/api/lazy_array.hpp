@@ -4,17 +4,22 @@
 #include <morsel/api/any_lazy_array.hpp>
 #include <morsel/api/async.hpp>
 #include <morsel/api/xtensor.hpp>
+#include <new>
 #include <span>
 
 namespace morsel::inline MORSEL_ABI {
 
 namespace detail {
 
-/// The shape as xtensor takes it.
+/// Room for a result, not initialised. **Fails**: budget_too_small if there is not as much memory.
 template <class T>
 xt::xarray<T> xarray_of(const Shape& shape) {
-  size_of(shape);
-  return xt::xarray<T>::from_shape(typename xt::xarray<T>::shape_type(shape.begin(), shape.end()));
+  const Index bytes = checked_mul(size_of(shape), static_cast<Index>(sizeof(T)), "result bytes");
+  try {
+    return xt::xarray<T>::from_shape(typename xt::xarray<T>::shape_type(shape.begin(), shape.end()));
+  } catch (const std::bad_alloc&) {
+    fail_allocation(shape, bytes);
+  }
 }
 
 template <class T>
@@ -41,8 +46,8 @@ BufferView view_of_container(X& container) {
 
 }  // namespace detail
 
-/// An array of T that is computed when it is asked for. Immutable; a copy costs two counters; const members
-/// may be called from any thread. See AnyLazyArray for names and attributes.
+/// An array of T that is computed when it is asked for. Immutable, cheap to copy; const members may be
+/// called from any thread. See AnyLazyArray for names and attributes.
 template <class T>
 class LazyArray {
   static_assert(Element<T>, "morsel: not an element type; expected one of the fourteen numeric types");

@@ -33,6 +33,9 @@ struct Saving {
 /// before.
 void save(const AnyLazyArray& array, const std::string& path, const SaveOptions& options = {});
 
+/// What save would do: the plan with the file as its target. Nothing is read or written.
+Explanation explain_save(const AnyLazyArray& array, const std::string& path, const SaveOptions& options = {});
+
 /// Several arrays in one run: save({.overwrite = true}, {{a, "a.npy"}, {mean(a), "mean.npy"}}).
 void save(const SaveOptions& options, const std::vector<Saving>& savings);
 

@@ -23,6 +23,12 @@ TEST_CASE("from_array copies an lvalue, takes an rvalue over, and evaluates an e
   CHECK(std::get<SourceNode>(taken.edge().node->payload).source.lend(Region::of({2, 2})).data ==
         reinterpret_cast<const std::byte*>(address));
   CHECK(text_of(taken) == "(2, 2): 9 2 3 4");
+  xt::xtensor<double, 2, xt::layout_type::column_major> columns{{1, 2}, {3, 4}};
+  const double* first = columns.data();
+  const auto kept = from_array(std::move(columns));
+  CHECK(std::get<SourceNode>(kept.edge().node->payload).source.lend(Region::of({2, 2})).data ==
+        reinterpret_cast<const std::byte*>(first));
+  CHECK(text_of(kept) == "(2, 2): 1 2 3 4");
   const xt::xarray<float> f{1, 2};
   CHECK(text_of(from_array(f * 2)) == "(2,): 2 4");
   CHECK(text_of(from_array(xt::xtensor<float, 1>{1, 2})) == "(2,): 1 2");
@@ -44,7 +50,10 @@ TEST_CASE("borrow reads the caller's memory, in whatever layout", "[api][create]
   CHECK(text_of(borrow(v.data(), {2, 3})) == "(2, 3): 0 1 2 3 4 5");
   CHECK(text_of(borrow_strided(v.data(), {3}, {2})) == "(3,): 0 2 4");
   CHECK(text_of(borrow_strided(v.data() + 5, {3}, {-2})) == "(3,): 5 3 1");
-  CHECK(contains(failure_of([&] { borrow_strided(v.data(), {3}, {1, 1}); }), "expected one per axis of (3,)"));
+  CHECK(contains(failure_of([&] {
+                   borrow_strided(v.data(), {3}, {1, 1});
+                 }),
+                 "expected one per axis of (3,)"));
 }
 
 TEST_CASE("from_function computes elements from their position", "[api][create]") {

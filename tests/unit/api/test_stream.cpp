@@ -38,7 +38,6 @@ TEST_CASE("an unordered stream hands over every chunk once", "[api][stream]") {
 }
 
 TEST_CASE("leaving the loop ends the run", "[api][stream]") {
-  RunReport report;
   std::atomic<int> computed{0};
   const auto a = map(
       [&computed](int v) {

@@ -70,32 +70,47 @@ MORSEL_INLINE void refuse_own_source(const std::vector<Edge>& values, const std:
   }
 }
 
-}  // namespace detail
-
-MORSEL_INLINE void save(const SaveOptions& options, const std::vector<Saving>& savings) {
+struct SavePlan {
   std::vector<Edge> values;
   std::vector<Target> targets;
-  for (const Saving& saving : savings) values.push_back(saving.array.edge());
+  ComputeOptions run;
+};
+
+MORSEL_INLINE SavePlan plan_save(const SaveOptions& options, const std::vector<Saving>& savings) {
+  SavePlan plan;
+  for (const Saving& saving : savings) plan.values.push_back(saving.array.edge());
   for (const Saving& saving : savings) {
-    AnyChunkSink sink = detail::sink_for(saving.array, saving.path, options);
-    detail::refuse_own_source(values, sink.identity(), saving.path);
-    for (const Target& earlier : targets)
+    AnyChunkSink sink = sink_for(saving.array, saving.path, options);
+    refuse_own_source(plan.values, sink.identity(), saving.path);
+    for (const Target& earlier : plan.targets)
       if (std::get<SinkTarget>(earlier).sink.identity() == sink.identity())
         fail(Errc::invalid_argument, "save '" + saving.path +
                                          "': two arrays go to one file; expected different paths, got '" +
                                          saving.path + "' twice");
-    targets.emplace_back(std::in_place_type<SinkTarget>, SinkTarget{std::move(sink)});
+    plan.targets.emplace_back(std::in_place_type<SinkTarget>, SinkTarget{std::move(sink)});
   }
-  ComputeOptions run;
-  run.memory = options.memory;
-  run.threads = options.threads;
-  run.progress = options.progress;
-  run.trace = options.trace;
-  run.stop = options.stop;
-  run.workspace = options.workspace;
-  run.skip_passes = options.skip_passes;
-  run.report = options.report;
-  evaluate(values, targets, run);
+  plan.run.memory = options.memory;
+  plan.run.threads = options.threads;
+  plan.run.progress = options.progress;
+  plan.run.trace = options.trace;
+  plan.run.stop = options.stop;
+  plan.run.workspace = options.workspace;
+  plan.run.skip_passes = options.skip_passes;
+  plan.run.report = options.report;
+  return plan;
+}
+
+}  // namespace detail
+
+MORSEL_INLINE void save(const SaveOptions& options, const std::vector<Saving>& savings) {
+  const detail::SavePlan plan = detail::plan_save(options, savings);
+  evaluate(plan.values, plan.targets, plan.run);
+}
+
+MORSEL_INLINE Explanation explain_save(const AnyLazyArray& array, const std::string& path,
+                                       const SaveOptions& options) {
+  const detail::SavePlan plan = detail::plan_save(options, {Saving{array, path}});
+  return explain_plan(plan.values, plan.targets, plan.run);
 }
 
 MORSEL_INLINE void save(const AnyLazyArray& array, const std::string& path, const SaveOptions& options) {
