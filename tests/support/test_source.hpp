@@ -63,6 +63,7 @@ struct TestSourceOptions {
   bool in_place = false;  ///< encoded bytes are elements to mend where they stand
   bool blocks = false;    ///< every second read that must not wait says would_block
   std::size_t scratch_bytes = 0;
+  bool parts_need_whole = false;       ///< decoding less than a chunk takes room for all of it
   std::set<morsel::Index> missing;     ///< chunks that do not exist
   std::set<morsel::Index> forbidden;   ///< chunks whose reading is an error
   std::vector<std::byte> fill;         ///< value of missing chunks
@@ -97,7 +98,7 @@ class TestSource {
     if (options_.io)
       cost.encoded_bytes =
           static_cast<std::size_t>(region.size()) * values_->item() + (options_.in_place ? 0 : salt);
-    cost.scratch_bytes = options_.scratch_bytes;
+    cost.scratch_bytes = scratch_bytes(region);
     cost.in_place = options_.in_place && options_.io;
     return cost;
   }
@@ -127,9 +128,9 @@ class TestSource {
   void decode(const morsel::Dims& chunk, const morsel::Region& region, std::span<const std::byte> encoded,
               morsel::BufferView out, std::span<std::byte> scratch) const {
     ++log_->decodes;
-    if (scratch.size() < options_.scratch_bytes)
+    if (scratch.size() < scratch_bytes(region))
       morsel::fail(morsel::Errc::internal_error, "test source: scratch is too small");
-    if (options_.scratch_bytes) std::memset(scratch.data(), 0xEE, options_.scratch_bytes);
+    if (!scratch.empty()) std::memset(scratch.data(), 0xEE, scratch.size());
     if (!options_.io) {
       check(chunk, region);
       note(chunk, region);
@@ -155,6 +156,15 @@ class TestSource {
 
  private:
   static constexpr std::size_t salt = 8;
+  /// A part of a chunk is decoded by way of the whole.
+  std::size_t scratch_bytes(const morsel::Region& region) const {
+    std::size_t bytes = options_.scratch_bytes;
+    if (options_.parts_need_whole && !options_.regions) {
+      const morsel::Region chunk = spec_.grid.region(spec_.grid.overlapping(region).lo);
+      if (chunk != region) bytes += static_cast<std::size_t>(chunk.size()) * values_->item();
+    }
+    return bytes;
+  }
   static int next_serial() {
     static std::atomic<int> serial{0};
     return ++serial;
@@ -165,7 +175,11 @@ class TestSource {
   /// The law of ChunkSource: a non-empty box inside the chunk.
   void check(const morsel::Dims& chunk, const morsel::Region& region) const {
     bool fine = region.size() > 0 && morsel::Region::of(values_->shape).contains(region);
-    if (fine && options_.regions) fine = chunk == region.lo;
+    if (fine && options_.regions) {
+      morsel::Region corner{region.lo, region.lo};
+      for (morsel::Index& hi : corner.hi) ++hi;
+      fine = spec_.grid.region(chunk).contains(corner);
+    }
     if (fine && !options_.regions) fine = spec_.grid.region(chunk).contains(region);
     if (!fine)
       morsel::fail(morsel::Errc::internal_error, "test source: read of " + morsel::to_string(region) +
