@@ -151,13 +151,42 @@ MORSEL_INLINE Edge push_through_reduce(const Edge& e, const ReduceNode& r) {
   return Edge{std::make_shared<const Node>(std::move(node)), rest};
 }
 
-MORSEL_INLINE Edge push_view(Edge e);
+/// What pushing has given already: an expression of n nodes may be reached along 2^n ways.
+class PushedViews {
+ public:
+  const Edge* find(const Edge& e) const {
+    const auto it = done_.find(e.node.get());
+    if (it == done_.end()) return nullptr;
+    for (const auto& [view, pushed] : it->second)
+      if (same(view, e.view)) return &pushed;
+    return nullptr;
+  }
+  void keep(const Edge& e, const Edge& pushed) {
+    done_[e.node.get()].emplace_back(e.view, pushed);
+    nodes_.push_back(e.node);
+  }
 
-MORSEL_INLINE Edge push_through_elementwise(const Edge& e, const ElementwiseNode& call) {
+ private:
+  static bool same(const View& a, const View& b) {
+    return a.shape == b.shape && std::equal(a.maps.begin(), a.maps.end(), b.maps.begin(), b.maps.end(),
+                                            [](const AxisMap& x, const AxisMap& y) {
+                                              return x.kind == y.kind && x.axis == y.axis &&
+                                                     x.offset == y.offset && x.stride == y.stride &&
+                                                     (x.indices == y.indices ||
+                                                      (x.indices && y.indices && *x.indices == *y.indices));
+                                            });
+  }
+  std::unordered_map<const Node*, std::vector<std::pair<View, Edge>>> done_;
+  std::vector<NodePtr> nodes_;
+};
+
+MORSEL_INLINE Edge push_view(Edge e, PushedViews& done);
+
+MORSEL_INLINE Edge push_through_elementwise(const Edge& e, const ElementwiseNode& call, PushedViews& done) {
   Node node = *e.node;
   auto& pushed = std::get<ElementwiseNode>(node.payload);
   for (std::size_t i = 0; i < call.inputs.size(); ++i)
-    pushed.inputs[i] = push_view(Edge{call.inputs[i].node, compose(e.view, call.inputs[i].view)});
+    pushed.inputs[i] = push_view(Edge{call.inputs[i].node, compose(e.view, call.inputs[i].view)}, done);
   node.grid = map_grid(e.view, e.node->grid);
   node.hash = hash_of(node);
   const Shape shape = e.view.shape;
@@ -165,7 +194,7 @@ MORSEL_INLINE Edge push_through_elementwise(const Edge& e, const ElementwiseNode
 }
 
 /// Operands of a concat that the view does not touch go; if one is left the concat goes too.
-MORSEL_INLINE Edge push_through_concat(const Edge& e, const ConcatNode& c) {
+MORSEL_INLINE Edge push_through_concat(const Edge& e, const ConcatNode& c, PushedViews& done) {
   if (size_of(e.view.shape) == 0) return e;
   const AxisMap& map = e.view.maps[static_cast<std::size_t>(c.axis)];
   if (map.kind == AxisMap::Kind::gather) return e;
@@ -184,24 +213,32 @@ MORSEL_INLINE Edge push_through_concat(const Edge& e, const ConcatNode& c) {
   if (left.size() == c.inputs.size() && left.size() != 1) return e;
   View view = e.view;
   view.maps[axis].offset -= first;
-  if (left.size() == 1) return push_view(Edge{left[0].node, compose(view, left[0].view)});
+  if (left.size() == 1) return push_view(Edge{left[0].node, compose(view, left[0].view)}, done);
   return Edge{concat(left, c.axis).node, view};
 }
 
-MORSEL_INLINE Edge push_view(Edge e) {
+MORSEL_INLINE Edge push_view(Edge e, PushedViews& done) {
   if (e.view.is_identity(e.node->shape())) return e;
-  if (const auto* call = std::get_if<ElementwiseNode>(&e.node->payload))
-    return repeats_elements(e.view) ? e : push_through_elementwise(e, *call);
-  if (const auto* r = std::get_if<RechunkNode>(&e.node->payload))
-    return push_view(Edge{r->input.node, compose(e.view, r->input.view)});
-  if (const auto* c = std::get_if<ConcatNode>(&e.node->payload)) return push_through_concat(e, *c);
-  if (const auto* r = std::get_if<ReduceNode>(&e.node->payload)) return push_through_reduce(e, *r);
-  return e;
+  if (const Edge* known = done.find(e)) return *known;
+  Edge pushed = e;
+  if (const auto* call = std::get_if<ElementwiseNode>(&e.node->payload)) {
+    if (!repeats_elements(e.view)) pushed = push_through_elementwise(e, *call, done);
+  } else if (const auto* r = std::get_if<RechunkNode>(&e.node->payload)) {
+    pushed = push_view(Edge{r->input.node, compose(e.view, r->input.view)}, done);
+  } else if (const auto* c = std::get_if<ConcatNode>(&e.node->payload)) {
+    pushed = push_through_concat(e, *c, done);
+  } else if (const auto* reduction = std::get_if<ReduceNode>(&e.node->payload)) {
+    pushed = push_through_reduce(e, *reduction);
+  }
+  done.keep(e, pushed);
+  return pushed;
 }
 
 MORSEL_INLINE Graph push_views(Graph graph) {
   Rewriter rewriter;
-  for (Edge& output : graph.outputs) output = rewriter.edge(output, push_view);
+  PushedViews done;
+  for (Edge& output : graph.outputs)
+    output = rewriter.edge(output, [&](Edge e) { return push_view(std::move(e), done); });
   return graph;
 }
 

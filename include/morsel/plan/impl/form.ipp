@@ -22,7 +22,7 @@ namespace detail {
 
 MORSEL_INLINE bool same_map(const AxisMap& a, const AxisMap& b) {
   return a.kind == b.kind && a.axis == b.axis && a.stride == b.stride && a.offset == b.offset &&
-         a.indices == b.indices;
+         (a.indices == b.indices || (a.indices && b.indices && *a.indices == *b.indices));
 }
 
 MORSEL_INLINE bool same_view(const View& a, const View& b) {
@@ -54,6 +54,8 @@ MORSEL_INLINE bool repeats(const View& view) {
 /// An expression being built.
 struct ExpressionBuild {
   Shape shape;
+  int origin = 0;  ///< boxes of expressions with the same origin move together: 0, those of the driver
+  View place;      ///< positions of the origin -> positions of this expression
   Tape tape;
   std::vector<Stream> streams;
   struct Value {
@@ -106,8 +108,12 @@ struct StageBuild {
   Stage stage;
   ExpressionBuild root;
   std::set<const Node*> sources;
-  std::vector<std::pair<int, View>> source_views;         // port, view it was made for
-  std::vector<std::pair<int, const Node*>> source_nodes;  // port, node
+  int origins = 1;
+  struct KnownPort {
+    int number;
+    View where;  ///< positions of the origin -> positions of the port it was made for
+  };
+  std::map<std::pair<const Node*, int>, std::vector<KnownPort>> ports;  // by node and origin
 };
 
 class Former {
@@ -225,6 +231,7 @@ class Former {
     build.stage.grid = grid;
     build.stage.pass = pass;
     build.root.shape = shape;
+    build.root.place = View::identity(shape);
     return build;
   }
   static bool meets(const std::set<const Node*>& a, const std::set<const Node*>& b) {
@@ -340,7 +347,7 @@ class Former {
       return enter(build, into, r->input, through);
     if (const auto* call = std::get_if<ElementwiseNode>(&node->payload)) {
       if (!force_inline && (!fuse_ || repeats(through)))
-        return into.stream(nested_port(build, node), through, node->dtype);
+        return into.stream(nested_port(build, into, node, through), through, node->dtype);
       std::vector<int> args;
       for (const Edge& input : call->inputs) args.push_back(enter(build, into, input, through).step);
       int step = 0;
@@ -366,7 +373,7 @@ class Former {
     if (std::holds_alternative<SourceNode>(node->payload))
       return into.stream(source_port(build, into, node, through), through, node->dtype);
     if (std::holds_alternative<ConcatNode>(node->payload))
-      return into.stream(concat_port(build, node), through, node->dtype);
+      return into.stream(concat_port(build, into, node, through), through, node->dtype);
     if (std::holds_alternative<MapChunksNode>(node->payload) && &into == &build.root &&
         inlines(*node, through, build.stage.grid))
       return into.stream(map_port(build, node), through, node->dtype);
@@ -374,7 +381,7 @@ class Former {
     if (made == result_of_.end())
       fail(Errc::internal_error,
            "planning: the result of '" + node->name + "' is not made before it is read");
-    return into.stream(result_port(build, made->second), through, node->dtype);
+    return into.stream(result_port(build, into, node, made->second, through), through, node->dtype);
   }
 
   int add_port(StageBuild& build, Port port) {
@@ -391,52 +398,62 @@ class Former {
     return port;
   }
 
-  int source_port(StageBuild& build, const ExpressionBuild& into, const NodePtr& node, const View& through) {
-    for (std::size_t i = 0; i < build.source_nodes.size(); ++i) {
-      if (build.source_nodes[i].second != node.get()) continue;
-      const View& other = build.source_views[i].second;
-      if (same_view(other, through)) return build.source_nodes[i].first;
-      if (!parallel_views(other, through) || other.shape != through.shape || size_of(through.shape) == 0)
-        continue;
-      // Two streams share a port if a box around both costs no more than two boxes.
-      Region box = Region::of(into.shape);
-      if (&into == &build.root && build.stage.grid.count() > 0)
+  /// A port of `node` whose box, widened for one more stream, costs no more than two boxes would; or -1.
+  int known_port(const StageBuild& build, const ExpressionBuild& into, const NodePtr& node,
+                 const View& through) const {
+    const auto it = build.ports.find({node.get(), into.origin});
+    if (it == build.ports.end()) return -1;
+    const View where = compose(into.place, through);
+    for (const StageBuild::KnownPort& port : it->second) {
+      if (same_view(port.where, where)) return port.number;
+      if (!parallel_views(port.where, where) || size_of(where.shape) == 0) continue;
+      Region box = Region::of(where.shape);
+      if (into.origin == 0 && build.stage.grid.count() > 0)
         box = build.stage.grid.region(build.stage.grid.count() / 2);
-      const Region a = beneath(other, box), b = beneath(through, box);
-      if (hull(a, b).size() <= a.size() + b.size()) return build.source_nodes[i].first;
+      const Region a = beneath(port.where, box), b = beneath(where, box);
+      if (hull(a, b).size() <= a.size() + b.size()) return port.number;
     }
+    return -1;
+  }
+  int new_port(StageBuild& build, const ExpressionBuild& into, const NodePtr& node, const View& through,
+               Port port) {
+    const int number = add_port(build, std::move(port));
+    build.ports[{node.get(), into.origin}].push_back({number, compose(into.place, through)});
+    return number;
+  }
+
+  int source_port(StageBuild& build, const ExpressionBuild& into, const NodePtr& node, const View& through) {
+    if (const int known = known_port(build, into, node, through); known >= 0) return known;
     const auto& source = std::get<SourceNode>(node->payload);
     Port port = port_of(Port::Kind::source, *node);
     port.source = source.source;
     if (!source.source.spec().reads_regions) port.grid = source.source.spec().grid;
-    const int number = add_port(build, std::move(port));
-    build.source_nodes.emplace_back(number, node.get());
-    build.source_views.emplace_back(number, through);
-    const auto known = [&](const PlannedSource& s) {
+    const auto planned = [&](const PlannedSource& s) {
       return s.source.identity() == source.source.identity();
     };
-    if (std::none_of(plan_.sources.begin(), plan_.sources.end(), known))
+    if (std::none_of(plan_.sources.begin(), plan_.sources.end(), planned))
       plan_.sources.push_back({source.source, source.version});
-    return number;
+    return new_port(build, into, node, through, std::move(port));
   }
 
-  Expression part(StageBuild& build, const Edge& e, bool force_inline = false) {
+  Expression part(StageBuild& build, const Edge& e, int origin, View place, bool force_inline = false) {
     ExpressionBuild inner;
     inner.shape = e.shape();
+    inner.origin = origin;
+    inner.place = std::move(place);
     inner.output(enter(build, inner, e, View::identity(e.shape()), force_inline));
     return inner.finish(options_);
   }
 
-  int nested_port(StageBuild& build, const NodePtr& node) {
-    const auto key = std::make_pair(&build, node.get());
-    if (const auto it = port_of_node_.find(key); it != port_of_node_.end()) return it->second;
+  int nested_port(StageBuild& build, const ExpressionBuild& into, const NodePtr& node, const View& through) {
+    if (const int known = known_port(build, into, node, through); known >= 0) return known;
     Port port = port_of(Port::Kind::expression, *node);
-    port.parts.push_back(part(build, Edge{node, View::identity(node->shape())}, true));
-    return port_of_node_[key] = add_port(build, std::move(port));
+    const Edge whole{node, View::identity(node->shape())};
+    port.parts.push_back(part(build, whole, into.origin, compose(into.place, through), true));
+    return new_port(build, into, node, through, std::move(port));
   }
-  int concat_port(StageBuild& build, const NodePtr& node) {
-    const auto key = std::make_pair(&build, node.get());
-    if (const auto it = port_of_node_.find(key); it != port_of_node_.end()) return it->second;
+  int concat_port(StageBuild& build, const ExpressionBuild& into, const NodePtr& node, const View& through) {
+    if (const int known = known_port(build, into, node, through); known >= 0) return known;
     const auto& joined = std::get<ConcatNode>(node->payload);
     Port port = port_of(Port::Kind::concat, *node);
     port.axis = joined.axis;
@@ -444,25 +461,26 @@ class Former {
     for (const Edge& input : joined.inputs) {
       port.begins.push_back(at);
       at += input.shape()[static_cast<std::size_t>(joined.axis)];
-      port.parts.push_back(part(build, input));
+      port.parts.push_back(part(build, input, build.origins++, View::identity(input.shape())));
     }
     port.begins.push_back(at);
-    return port_of_node_[key] = add_port(build, std::move(port));
+    return new_port(build, into, node, through, std::move(port));
   }
+  /// **Requires**: the node is entered by the root, unviewed.
   int map_port(StageBuild& build, const NodePtr& node) {
-    const auto key = std::make_pair(&build, node.get());
-    if (const auto it = port_of_node_.find(key); it != port_of_node_.end()) return it->second;
+    const View identity = View::identity(node->shape());
+    if (const int known = known_port(build, build.root, node, identity); known >= 0) return known;
     const auto& call = std::get<MapChunksNode>(node->payload);
     Port port = port_of(Port::Kind::map_chunks, *node);
     port.call = std::shared_ptr<const MapChunksNode>(node, &call);
-    for (const Edge& input : call.inputs) port.parts.push_back(part(build, input));
+    for (const Edge& input : call.inputs)
+      port.parts.push_back(part(build, input, build.root.origin, identity));
     build.stage.whole_chunks = true;
-    return port_of_node_[key] = add_port(build, std::move(port));
+    return new_port(build, build.root, node, identity, std::move(port));
   }
-  int result_port(StageBuild& build, int result) {
-    for (std::size_t i = 0; i < build.stage.ports.size(); ++i)
-      if (build.stage.ports[i].kind == Port::Kind::result && build.stage.ports[i].result == result)
-        return static_cast<int>(i);
+  int result_port(StageBuild& build, const ExpressionBuild& into, const NodePtr& node, int result,
+                  const View& through) {
+    if (const int known = known_port(build, into, node, through); known >= 0) return known;
     const Result& r = plan_.results[static_cast<std::size_t>(result)];
     Port port;
     port.kind = Port::Kind::result;
@@ -471,7 +489,7 @@ class Former {
     port.shape = r.shape;
     port.grid = Grid::whole(r.shape);
     port.result = result;
-    return add_port(build, std::move(port));
+    return new_port(build, into, node, through, std::move(port));
   }
 
   const Graph& graph_;
@@ -482,7 +500,6 @@ class Former {
   std::vector<std::unique_ptr<StageBuild>> builds_;
   std::unordered_map<const Node*, int> result_of_;
   std::vector<int> pass_of_result_;
-  std::map<std::pair<const StageBuild*, const Node*>, int> port_of_node_;
   std::vector<NodePtr> kept_;
 };
 

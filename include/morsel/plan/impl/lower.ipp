@@ -314,6 +314,11 @@ MORSEL_INLINE void size_stage(Stage& stage, const std::vector<Target>& targets,
   stage.tree_bytes = tree_bytes(stage);
 }
 
+/// Bytes of a sweep's lists if no chunk can be kept: one is listed once per reading, at most once per use.
+MORSEL_INLINE std::size_t longest_list_bytes(const Sweep& sweep) {
+  return sweep.graph_bytes + (sweep.needs.size() - sweep.chunks.size()) * (sizeof(SharedChunk) + 64);
+}
+
 MORSEL_INLINE void cut_stage(Stage& stage, Cutter& cutter, std::size_t wish,
                              const std::vector<Target>& targets, const std::vector<Result>& results) {
   cutter.cut(wish);
@@ -460,37 +465,47 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
       cut_stage(stage, cutter, wish, targets, plan.results);
     }
     form_sweeps(plan);
-    Need most;
-    std::size_t graph = 0;
     for (Sweep& sweep : plan.sweeps) {
-      Need need;
+      sweep.task_bytes = 0;
       for (const int s : sweep.stages) {
         Stage& stage = plan.stages[static_cast<std::size_t>(s)];
         size_stage(stage, targets, plan.results);  // once more: shared ports lie elsewhere
-        if (!need.widest || stage.step_bytes > need.task) need.widest = &stage;
-        need.task = std::max(need.task, stage.step_bytes);
-        need.rest += stage.tree_bytes;
+        sweep.task_bytes = std::max(sweep.task_bytes, stage.step_bytes);
       }
-      sweep.task_bytes = need.task;
-      const std::size_t left = room > need.total() ? room - need.total() : 0;
-      Index reads = 0, rereads = 0;
-      bool fits = share_chunks(plan, sweep, left, reads, rereads);
-      if (sweep.shared_bytes + sweep.graph_bytes > left) {
-        // The list of chunks takes room too, the longer the more is read again.
-        const std::size_t list = sweep.graph_bytes + sweep.needs.size() * (sizeof(SharedChunk) + 64);
-        reads = rereads = 0;
-        fits = share_chunks(plan, sweep, left > list ? left - list : 0, reads, rereads);
-      }
-      if (!fits) need.rest += room;
-      need.rest += sweep.shared_bytes;
-      most.reads += reads;
-      most.rereads += rereads;
-      graph += sweep.graph_bytes;
-      if (!most.widest || need.total() > most.total())
-        most.task = need.task, most.rest = need.rest, most.widest = need.widest;
     }
-    most.rest += graph;
-    return most;
+    const auto share = [&](std::size_t lists) {
+      Need most;
+      std::size_t graph = 0;
+      for (Sweep& sweep : plan.sweeps) {
+        Need need;
+        need.task = sweep.task_bytes;
+        for (const int s : sweep.stages) {
+          const Stage& stage = plan.stages[static_cast<std::size_t>(s)];
+          if (!need.widest || stage.step_bytes > need.widest->step_bytes) need.widest = &stage;
+          need.rest += stage.tree_bytes;
+        }
+        Index reads = 0, rereads = 0;
+        const std::size_t taken = need.total() + lists;
+        if (!share_chunks(plan, sweep, room > taken ? room - taken : 0, reads, rereads)) need.rest += room;
+        need.rest += sweep.shared_bytes;
+        most.reads += reads;
+        most.rereads += rereads;
+        graph += sweep.graph_bytes;
+        if (!most.widest || need.total() > most.total())
+          most.task = need.task, most.rest = need.rest, most.widest = need.widest;
+      }
+      most.rest += graph;
+      return most;
+    };
+    Need need = share(0);
+    if (need.total() > room) {
+      // The lists of chunks take room too, those of all sweeps at once, and the longer the more is read
+      // again.
+      std::size_t lists = 0;
+      for (const Sweep& sweep : plan.sweeps) lists += longest_list_bytes(sweep);
+      if (lists != 0) need = share(lists);
+    }
+    return need;
   };
   // The smallest room: a task's own chunks and nothing kept for later.
   const auto smallest = [&] {
@@ -506,9 +521,7 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
         own = std::max(own, bytes);
       }
       most = std::max(most, sweep.task_bytes + trees + own);
-      graph += sweep.graph_bytes;
-      // Re-reading lists a chunk once per reading: at most once per use.
-      if (!sweep.chunks.empty()) graph += sweep.needs.size() * (sizeof(SharedChunk) + 64);
+      graph += longest_list_bytes(sweep);
     }
     return most + graph;
   };
