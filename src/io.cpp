@@ -1,5 +1,4 @@
 // The compiled bodies of layer io.
-#include <morsel/io/impl/spill_file.ipp>
 #include <morsel/io/impl/attributes_json.ipp>
 #include <morsel/io/impl/codec.ipp>
 #include <morsel/io/impl/counting_store.ipp>
@@ -15,5 +14,6 @@
 #include <morsel/io/impl/npz.ipp>
 #include <morsel/io/impl/raw_source.ipp>
 #include <morsel/io/impl/read_region.ipp>
+#include <morsel/io/impl/spill_file.ipp>
 #include <morsel/io/impl/store_key.ipp>
 #include <morsel/io/impl/zip.ipp>
