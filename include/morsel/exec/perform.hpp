@@ -67,7 +67,7 @@ class StageRun {
   /// Output memory of a result: the caller's or between stages.
   BufferView result_view(int result) const;
   /// Takes states of tree node (level, index) of a group's strip; merges and, at the root, finishes.
-  /// `states`: one set, copied. Gives the change of bytes that wait.
+  /// `states`: one set, whose life ends. Gives the change of bytes that wait.
   std::ptrdiff_t put(std::size_t group, const Region& strip, Index strip_number, int level, Index index,
                      std::byte* states, Index kept, Index elements);
   /// Finished values of a strip go to their results, or to `snapshot` (one view per result) with `count`
@@ -87,9 +87,13 @@ class StageRun {
   void report_partials(const PartialCallback& callback);
   bool tracks_partials = false;
   void destroy_states(std::size_t group, std::byte* states, Index kept) const;
+  /// Ends the lives of the right ones, also when merging fails.
   void merge_states(std::size_t group, std::byte* left, std::byte* right, Index kept) const;
+  /// Into raw memory; if that fails none of them live.
+  void move_states(std::size_t group, std::byte* from, std::byte* to, Index kept) const;
 
  private:
+  class States;
   std::mutex mutex_;
   std::map<std::pair<std::size_t, Index>, Tree> trees_;
   std::vector<std::vector<Region>> finished_strips_;  // per group, only while partials are reported
@@ -149,6 +153,9 @@ class Task {
   void run_expression(const Expression& expression, std::size_t workspace, const Region& box,
                       const std::vector<BufferView>& outputs);
   void end_leaf(std::size_t group, Index leaf);
+  void end_current(std::size_t group);
+  /// **Fails**: cancelled.
+  void go_on() const;
 
   StageRun& run_;
   std::byte* memory_;
@@ -161,6 +168,7 @@ class Task {
   Dims at_;
   Region box_;
   StepLayout layout_;
+  std::stop_token stop_;
   std::size_t fetched_ = 0;
   std::vector<Fetched::State> fetch_states_;
   std::vector<BufferView> port_views_;

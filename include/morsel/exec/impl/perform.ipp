@@ -152,8 +152,8 @@ void for_each_offset(const std::vector<const Nest::Axis*>& axes, const Nest::Off
 /// Runs an expression's program over rows, tile by tile.
 class Evaluator {
  public:
-  Evaluator(const Expression& expression, std::byte* workspace)
-      : expression_(expression), workspace_(workspace) {
+  Evaluator(const Expression& expression, std::byte* workspace, const std::stop_token* stop)
+      : expression_(expression), workspace_(workspace), stop_(stop) {
     std::byte* at = workspace + aligned(expression.program.workspace_bytes());
     for (std::size_t i = 0; i < expression.streams.size(); ++i, at += tile_size * 16)
       registers_.push_back(at);
@@ -171,6 +171,7 @@ class Evaluator {
            std::byte* const* to) {
     const TileProgram& program = expression_.program;
     for (std::size_t s = 0; s < n; s += tile_size) {
+      if (stop_->stop_requested()) fail(Errc::cancelled, "evaluating an expression: cancelled");
       const std::size_t m = std::min(tile_size, n - s);
       for (std::size_t i = 0; i < in_.size(); ++i) {
         if (!program_uses(i)) continue;
@@ -197,6 +198,7 @@ class Evaluator {
  private:
   const Expression& expression_;
   std::byte* workspace_;
+  const std::stop_token* stop_;  // a user's kernel may take long
   std::vector<std::byte*> registers_, out_registers_;
   std::vector<const void*> in_;
   std::vector<void*> out_;
@@ -207,6 +209,7 @@ class Evaluator {
 struct Task::Walk {
   std::vector<Access> streams;
   bool needs_index = false, tables = false;
+  bool user_code = false;  // a fold may take long
   bool any_program = false;
   bool direct = true;                // every fold takes a stream as it is
   std::vector<std::size_t> room_of;  // folds that share an expression output share its values
@@ -303,27 +306,85 @@ MORSEL_INLINE void StageRun::destroy_states(std::size_t group, std::byte* states
 
 MORSEL_INLINE void StageRun::merge_states(std::size_t group, std::byte* left, std::byte* right,
                                           Index kept) const {
-  for (const ReducerPtr& reducer : reducers[group]) {
-    reducer->merge(left, right, static_cast<std::size_t>(kept));
-    if (!reducer->is_trivial()) reducer->destroy(right, static_cast<std::size_t>(kept));
-    const std::size_t bytes = aligned(static_cast<std::size_t>(kept) * reducer->state_bytes());
+  const std::size_t n = static_cast<std::size_t>(kept);
+  for (std::size_t f = 0; f < reducers[group].size(); ++f) {
+    const Reducer& reducer = *reducers[group][f];
+    const std::size_t bytes = aligned(n * reducer.state_bytes());
+    try {
+      reducer.merge(left, right, n);
+    } catch (...) {
+      for (; f < reducers[group].size(); ++f) {
+        reducers[group][f]->destroy(right, n);
+        right += aligned(n * reducers[group][f]->state_bytes());
+      }
+      throw;
+    }
+    if (!reducer.is_trivial()) reducer.destroy(right, n);
     left += bytes;
     right += bytes;
   }
 }
+
+MORSEL_INLINE void StageRun::move_states(std::size_t group, std::byte* from, std::byte* to,
+                                         Index kept) const {
+  const std::size_t n = static_cast<std::size_t>(kept);
+  std::byte* const begin = to;
+  for (std::size_t f = 0; f < reducers[group].size(); ++f) {
+    const Reducer& reducer = *reducers[group][f];
+    const std::size_t bytes = aligned(n * reducer.state_bytes());
+    try {
+      reducer.relocate(to, from, n);
+    } catch (...) {
+      to = begin;
+      for (std::size_t moved = 0; moved < f; ++moved) {
+        reducers[group][moved]->destroy(to, n);
+        to += aligned(n * reducers[group][moved]->state_bytes());
+      }
+      for (; f < reducers[group].size(); ++f) {
+        reducers[group][f]->destroy(from, n);
+        from += aligned(n * reducers[group][f]->state_bytes());
+      }
+      throw;
+    }
+    from += bytes;
+    to += bytes;
+  }
+}
+
+/// Memory of one set of states, and their lives.
+class StageRun::States {
+ public:
+  States(const StageRun& run, std::size_t group, Index kept) : run_(run), group_(group), kept_(kept) {}
+  States(const States&) = delete;
+  States& operator=(const States&) = delete;
+  ~States() {
+    if (alive) run_.destroy_states(group_, memory, kept_);
+    if (memory) ::operator delete (memory, std::align_val_t{64});
+  }
+  std::byte* memory = nullptr;
+  bool alive = false;
+
+ private:
+  const StageRun& run_;
+  std::size_t group_;
+  Index kept_;
+};
 
 MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& strip, Index strip_number,
                                            int level, Index index, std::byte* states, Index kept,
                                            Index elements) {
   const std::size_t bytes = state_set_bytes(stage.groups[group], kept);
   const Index leaves = leaf_count(group);
-  auto* node = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
-  std::memcpy(node, states, bytes);
+  States node(*this, group, kept);
+  try {
+    node.memory = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
+  } catch (...) {
+    destroy_states(group, states, kept);
+    throw;
+  }
+  move_states(group, states, node.memory, kept);
+  node.alive = true;
   std::ptrdiff_t change = static_cast<std::ptrdiff_t>(bytes);
-  const auto release = [&](std::byte* p) {
-    ::operator delete (p, std::align_val_t{64});
-    change -= static_cast<std::ptrdiff_t>(bytes);
-  };
   std::unique_lock lock(mutex_);
   Tree& tree = trees_[{group, strip_number}];
   tree.kept = kept;
@@ -340,25 +401,27 @@ MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& stri
     }
     const auto sibling = tree.waiting.find({level, index ^ 1});
     if (sibling == tree.waiting.end()) {
-      tree.waiting[{level, index}] = node;
+      tree.waiting[{level, index}] = node.memory;
+      node.memory = nullptr;
+      node.alive = false;
       return change;
     }
-    std::byte* other = sibling->second;
+    States other(*this, group, kept);
+    other.memory = sibling->second;
+    other.alive = true;
     tree.waiting.erase(sibling);
     lock.unlock();  // large states merge side by side
-    std::byte* left = index & 1 ? other : node;
-    std::byte* right = index & 1 ? node : other;
-    merge_states(group, left, right, kept);
-    release(right);
-    node = left;
+    if (index & 1) std::swap(node.memory, other.memory);
+    other.alive = false;  // merging ends the right ones' lives
+    merge_states(group, node.memory, other.memory, kept);
+    change -= static_cast<std::ptrdiff_t>(bytes);
     ++level;
     index >>= 1;
     lock.lock();
   }
   lock.unlock();
-  finish_states(group, strip, node, kept, nullptr);
-  destroy_states(group, node, kept);
-  release(node);
+  finish_states(group, strip, node.memory, kept, nullptr);
+  change -= static_cast<std::ptrdiff_t>(bytes);
   lock.lock();
   trees_.erase({group, strip_number});
   if (tracks_partials) {
@@ -615,13 +678,22 @@ MORSEL_INLINE void StageRun::finish_empty() {
       std::vector<std::uint64_t> states(state_set_bytes(group, row) / 8 + 16);
       auto* place =
           reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(states.data()) + 63) / 64 * 64);
-      std::byte* s = place;
-      for (const ReducerPtr& reducer : reducers[g]) {
-        reducer->init(s, 1);
-        s += aligned(reducer->state_bytes());
+      std::size_t begun = 0;
+      const auto end = [&] {
+        std::byte* s = place;
+        for (std::size_t f = 0; f < begun; s += aligned(reducers[g][f++]->state_bytes()))
+          reducers[g][f]->destroy(s, 1);
+      };
+      try {
+        std::byte* s = place;
+        for (; begun < reducers[g].size(); s += aligned(reducers[g][begun++]->state_bytes()))
+          reducers[g][begun]->init(s, 1);
+        finish_states(g, strip, place, 1, nullptr);
+      } catch (...) {
+        end();
+        throw;
       }
-      finish_states(g, strip, place, 1, nullptr);
-      destroy_states(g, place, 1);
+      end();
     });
   }
 }
@@ -646,6 +718,7 @@ struct Task::GroupState {
   std::vector<Entry> stack;
   std::size_t current = 0;  // set of the leaf under way
   bool in_leaf = false;
+  std::vector<Index> begun;  // per fold: states of it that live
   std::vector<LeafRuns> runs;
   std::vector<LeafRows> rows;
   Dims kept_steps;   // state offset per axis of the driver
@@ -661,6 +734,7 @@ MORSEL_INLINE Task::~Task() {
     if (!groups_[g]) continue;
     for (const auto& entry : groups_[g]->stack)
       run_.destroy_states(g, groups_[g]->set(entry.set), groups_[g]->kept);
+    if (groups_[g]->in_leaf) end_current(g);
   }
 }
 
@@ -702,6 +776,7 @@ MORSEL_INLINE void Task::begin(Index place, const Region& unit, const Sweep* swe
         strip_number = strip_number * stage.units.axis(i).count() + stage.units.axis(i).chunk_of(unit.lo[i]);
     state->strip_number = strip_number;
     std::byte* leaf = memory_ + run_.task.leaf_workspace_offset;
+    state->begun.assign(run_.reducers[g].size(), 0);
     for (const ReducerPtr& reducer : run_.reducers[g]) {
       if (group.trailing) {
         state->runs.emplace_back(*reducer, leaf);
@@ -1002,7 +1077,7 @@ MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_
       wanted = true;
     }
   if (!wanted) return;
-  Evaluator evaluator(expression, memory_ + workspace);
+  Evaluator evaluator(expression, memory_ + workspace, &stop_);
   Nest nest;
   for (std::size_t a = 0; a < shape.size(); ++a) {
     Nest::Axis axis{shape[a], false, {}, {}};
@@ -1167,6 +1242,7 @@ MORSEL_INLINE void Task::deliver() {
 }
 
 MORSEL_INLINE bool Task::compute(const std::stop_token& stop) {
+  stop_ = stop;
   decode(stop);
   if (stop.stop_requested()) fail(Errc::cancelled, "running '" + run_.stage.name + "': cancelled");
   evaluate_ports();
@@ -1211,37 +1287,50 @@ MORSEL_INLINE void Task::reduce_step() {
         state.current = state.free.back();
         state.free.pop_back();
         state.in_leaf = true;
+        std::fill(state.begun.begin(), state.begun.end(), 0);
       }
       reduce_box(g, walk, part, leaf, state.set(state.current));
       bool ends = true;
       for (const int axis : group.axes)
         ends &= part.hi[static_cast<std::size_t>(axis)] == leaf.hi[static_cast<std::size_t>(axis)];
       if (!ends) return;
-      state.in_leaf = false;
-      if (group.per_chunk) {
-        Dims position = at;
-        run_.finish_states(g, state.strip, state.set(state.current), state.kept, &position);
-        run_.destroy_states(g, state.set(state.current), state.kept);
-        state.free.push_back(state.current);
-        return;
-      }
-      end_leaf(g, number);
+      if (!group.per_chunk) return end_leaf(g, number);
+      run_.finish_states(g, state.strip, state.set(state.current), state.kept, &at);
+      end_current(g);
     });
   }
+}
+
+MORSEL_INLINE void Task::go_on() const {
+  if (stop_.stop_requested()) fail(Errc::cancelled, "running '" + run_.stage.name + "': cancelled");
+}
+
+/// Ends the life of the states of the leaf under way.
+MORSEL_INLINE void Task::end_current(std::size_t g) {
+  GroupState& state = *groups_[g];
+  std::byte* at = state.set(state.current);
+  for (std::size_t f = 0; f < run_.reducers[g].size(); ++f) {
+    const Reducer& reducer = *run_.reducers[g][f];
+    if (!reducer.is_trivial()) reducer.destroy(at, static_cast<std::size_t>(state.begun[f]));
+    at += aligned(static_cast<std::size_t>(state.kept) * reducer.state_bytes());
+  }
+  state.in_leaf = false;
+  state.free.push_back(state.current);
 }
 
 MORSEL_INLINE void Task::end_leaf(std::size_t g, Index leaf) {
   GroupState& state = *groups_[g];
   state.stack.push_back({0, leaf, state.current});
+  state.in_leaf = false;
   while (state.stack.size() >= 2) {
-    auto& top = state.stack[state.stack.size() - 1];
-    auto& below = state.stack[state.stack.size() - 2];
+    const GroupState::Entry top = state.stack.back();
+    GroupState::Entry& below = state.stack[state.stack.size() - 2];
     if (top.level != below.level || !(top.index & 1) || below.index + 1 != top.index) break;
-    run_.merge_states(g, state.set(below.set), state.set(top.set), state.kept);
+    state.stack.pop_back();
     state.free.push_back(top.set);
+    run_.merge_states(g, state.set(below.set), state.set(top.set), state.kept);
     ++below.level;
     below.index >>= 1;
-    state.stack.pop_back();
   }
 }
 
@@ -1262,13 +1351,15 @@ MORSEL_INLINE std::ptrdiff_t Task::finish() {
       }
       std::byte* states = state.set(state.stack.back().set);
       run_.finish_states(g, state.strip, states, state.kept, nullptr);
-      run_.destroy_states(g, states, state.kept);
       run_.note_finished(g, state.strip, leaves);
+      run_.destroy_states(g, states, state.kept);
     } else {
       Index elements = 1;
       for (const int axis : run_.stage.groups[g].axes)
         elements *= unit_.hi[static_cast<std::size_t>(axis)] - unit_.lo[static_cast<std::size_t>(axis)];
-      for (const auto& entry : state.stack) {
+      while (!state.stack.empty()) {
+        const GroupState::Entry entry = state.stack.back();
+        state.stack.pop_back();
         change += run_.put(g, state.strip, state.strip_number, entry.level, entry.index, state.set(entry.set),
                            state.kept, elements);
         elements = 0;
@@ -1294,6 +1385,8 @@ MORSEL_INLINE Task::Walk Task::begin_walk(std::size_t g) {
   for (std::size_t f = 0; f < group.folds.size(); ++f) {
     const ExpressionOutput& output = expression.outputs[static_cast<std::size_t>(group.folds[f].output)];
     walk.needs_index |= run_.reducers[g][f]->needs_index();
+    walk.user_code |=
+        run_.reducers[g][f]->order() == MergeOrder::sequential || !run_.reducers[g][f]->is_trivial();
     walk.direct &= output.stream >= 0;
     walk.any_program |= output.program_output >= 0;
     walk.room_of.push_back(f);
@@ -1309,7 +1402,7 @@ MORSEL_INLINE Task::Walk Task::begin_walk(std::size_t g) {
                                         : LeafRows::workspace_bytes(*reducer, LeafRows::max_columns));
   walk.room_bytes = aligned((group.trailing ? 2 * run_block : row_block * LeafRows::max_columns) * 16);
   if (walk.any_program)
-    walk.evaluator = std::make_unique<Evaluator>(expression, memory_ + run_.workspace_offset[0]);
+    walk.evaluator = std::make_unique<Evaluator>(expression, memory_ + run_.workspace_offset[0], &stop_);
   const std::size_t s = walk.streams.size();
   walk.start = Nest::Offsets(s + 2, 0);
   walk.bases.resize(s);
@@ -1455,7 +1548,9 @@ MORSEL_INLINE void Task::reduce_runs(std::size_t g, Walk& walk, bool begins, boo
   for (std::size_t a = static_cast<std::size_t>(group.run_begin); a < walk.shape.size(); ++a)
     run_elements *= walk.shape[a];
   const std::size_t n = inner ? static_cast<std::size_t>(inner->extent) : 1;
-  const std::size_t piece_limit = !walk.contiguous ? run_block : group.folds.size() == 1 ? n : 2048;
+  const std::size_t piece_limit = !walk.contiguous                             ? run_block
+                                  : group.folds.size() == 1 && !walk.user_code ? n
+                                                                               : 2048;
   const Index index_step = walk.needs_index && inner ? inner->steps[s + 1] : 1;
   if (begins && ends && walk.contiguous && walk.reduced.empty() && n <= run_block &&
       run_elements == static_cast<Index>(n) && index_step == 1) {
@@ -1467,6 +1562,7 @@ MORSEL_INLINE void Task::reduce_runs(std::size_t g, Walk& walk, bool begins, boo
         const std::size_t i = static_cast<std::size_t>(
             run_.stage.expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
         reducer.init(to, 1);
+        ++state.begun[f];
         reducer.absorb_run(to, walk.streams[i].base + at[i], n, at[s + 1]);
       }
     });
@@ -1474,9 +1570,11 @@ MORSEL_INLINE void Task::reduce_runs(std::size_t g, Walk& walk, bool begins, boo
   }
   for_each_offset(walk.kept, walk.start, [&](const Nest::Offsets& kept_at) {
     if (begins)
-      for (std::size_t f = 0; f < state.runs.size(); ++f)
+      for (std::size_t f = 0; f < state.runs.size(); ++f) {
         state.runs[f].begin(walk.states[f] +
                             static_cast<std::size_t>(kept_at[s]) * run_.reducers[g][f]->state_bytes());
+        ++state.begun[f];
+      }
     Index in_run = 0;
     for_each_offset(walk.reduced, kept_at, [&](const Nest::Offsets& at) {
       std::size_t begin = 0;
@@ -1484,6 +1582,7 @@ MORSEL_INLINE void Task::reduce_runs(std::size_t g, Walk& walk, bool begins, boo
         std::size_t m = std::min(piece_limit, n - begin);
         m = std::min(m, static_cast<std::size_t>(run_elements - in_run));
         if (index_step != 1) m = 1;
+        if (walk.user_code) go_on();
         bring(g, walk, at, begin, m, 0, false);
         for (std::size_t f = 0; f < state.runs.size(); ++f)
           state.runs[f].absorb(walk.values[f], m, at[s + 1] + static_cast<Index>(begin) * index_step);
@@ -1524,6 +1623,7 @@ MORSEL_INLINE void Task::reduce_rows(std::size_t g, Walk& walk, bool begins, boo
               run_.stage.expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
           std::byte* to = walk.states[f] + static_cast<std::size_t>(first_state) * reducer.state_bytes();
           reducer.init(to, width);
+          state.begun[f] += static_cast<Index>(width);
           reducer.absorb_rows(
               to, walk.streams[i].base + at[i] + static_cast<Index>(begin * walk.streams[i].item),
               rows->steps[i], static_cast<std::size_t>(rows->extent), width, at[s + 1], rows->steps[s + 1]);
@@ -1537,11 +1637,13 @@ MORSEL_INLINE void Task::reduce_rows(std::size_t g, Walk& walk, bool begins, boo
       const std::size_t width = std::min(LeafRows::max_columns, columns - begin);
       const Index first_state = kept_at[s] + (inner ? inner->steps[s] * static_cast<Index>(begin) : 0);
       if (begins)
-        for (std::size_t f = 0; f < state.rows.size(); ++f)
+        for (std::size_t f = 0; f < state.rows.size(); ++f) {
           state.rows[f].begin(
               walk.states[f] + static_cast<std::size_t>(first_state) * run_.reducers[g][f]->state_bytes(),
               width);
-      if (walk.contiguous && rows && !row_tables) {
+          state.begun[f] += static_cast<Index>(width);
+        }
+      if (walk.contiguous && rows && !row_tables && !walk.user_code) {
         // Rows straight from memory, the last reduced axis at once.
         for_each_offset(walk.reduced, kept_at, [&](const Nest::Offsets& at) {
           for (std::size_t f = 0; f < state.rows.size(); ++f) {
@@ -1562,6 +1664,7 @@ MORSEL_INLINE void Task::reduce_rows(std::size_t g, Walk& walk, bool begins, boo
           walk.row_at = at;
           for (std::size_t r = 0; r < total; r += block) {
             const std::size_t count = std::min(block, total - r);
+            if (walk.user_code) go_on();
             for (std::size_t k = 0; k < count; ++k) {
               for (std::size_t i = 0; i < at.size(); ++i)
                 walk.row_at[i] = at[i] + (!rows             ? 0
