@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles every public header alone, in both modes, without warnings.
-# usage: check_headers.sh [COMPILER]
+# Compiles every public header alone, without warnings, as it is used with the compiled library or header-only.
+# usage: check_headers.sh [COMPILER [compiled|header-only|both]]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 export compiler=${1:-g++}
@@ -17,10 +17,15 @@ check() {
 export -f check
 export SHELLOPTS
 
+case ${2:-both} in
+  compiled) modes=-UMORSEL_HEADER_ONLY ;;
+  header-only) modes=-DMORSEL_HEADER_ONLY ;;
+  *) modes="-UMORSEL_HEADER_ONLY -DMORSEL_HEADER_ONLY" ;;
+esac
 cd "$root/include"
 headers=$(find morsel -name '*.hpp' -not -path '*/impl/*' -not -path '*/ext/*' | sort)
 [ -n "$headers" ]
-for mode in -UMORSEL_HEADER_ONLY -DMORSEL_HEADER_ONLY; do
+for mode in $modes; do
   printf '%s\n' $headers | xargs -P "$(nproc)" -I{} bash -c "check {} $mode"
 done
-echo "headers: $(printf '%s\n' $headers | wc -l) compile alone with $compiler, compiled and header-only"
+echo "headers: $(printf '%s\n' $headers | wc -l) compile alone with $compiler ($modes)"
