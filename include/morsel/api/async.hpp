@@ -10,6 +10,10 @@ namespace morsel::inline MORSEL_ABI {
 
 namespace detail {
 
+/// Refuses a run on another thread from inside a run's task: it could wait for memory that the task's run
+/// holds.
+void require_outside_tasks(const char* doing);
+
 /// Work on a thread of its own. The last handle cancels it and waits.
 class AsyncRun {
  public:

@@ -63,6 +63,21 @@ TEST_CASE("the body of a stream's loop can compute", "[api][stream]") {
   CHECK(text == "15 27 39 ");
 }
 
+TEST_CASE("a task is refused runs on other threads", "[api][stream]") {
+  const auto a = counting<int>({6}, 2);
+  const auto streaming = map_chunks<int>(
+      [&](const ChunkInfo&, auto& out, const auto& x) {
+        for (auto&& block : stream(a)) out = x + block.values(0);
+      },
+      a);
+  CHECK(contains(failure_of([&] { streaming.compute(); }),
+                 "unsupported: stream: called by a function that a run calls"));
+  const auto background = map_chunks<int>(
+      [&](const ChunkInfo&, auto& out, const auto& x) { out = x + a.compute_async().get()(0); }, a);
+  CHECK(contains(failure_of([&] { background.compute(); }),
+                 "unsupported: compute_async: called by a function"));
+}
+
 TEST_CASE("errors of a run come out of the loop", "[api][stream]") {
   const auto a =
       map([](int v) { return v < 5 ? v : throw std::runtime_error("five"); }, counting<int>({10}, 1));

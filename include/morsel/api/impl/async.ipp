@@ -3,11 +3,19 @@
 #include <condition_variable>
 #include <exception>
 #include <morsel/api/async.hpp>
+#include <morsel/exec/sweep_job.hpp>
 #include <mutex>
 #include <thread>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
+
+MORSEL_INLINE void require_outside_tasks(const char* doing) {
+  if (current_job())
+    fail(Errc::unsupported,
+         std::string(doing) +
+             ": called by a function that a run calls; expected compute there, got a run on another thread");
+}
 
 struct AsyncRun::State {
   std::stop_source stop;
@@ -54,6 +62,7 @@ struct AsyncRun::State {
 MORSEL_INLINE AsyncRun::AsyncRun(std::function<void(const ComputeOptions&)> work,
                                  const ComputeOptions& options)
     : state_(std::make_shared<State>()) {
+  require_outside_tasks("compute_async");
   State* state = state_.get();  // outlives the thread: it joins
   state->thread = std::thread([state, work = std::move(work), options] { state->work(work, options); });
 }

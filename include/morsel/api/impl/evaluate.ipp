@@ -85,7 +85,9 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
   Plan plan = lower(graph, targets, limits);
 
   // A run takes what it can use, not all there is; what it gets is what it is proven against.
-  std::size_t granted = std::min(plan.ideal_bytes, limits.memory_bytes);
+  // A budget of its own is all there for the run: what it leaves free, computing inside its tasks may take.
+  std::size_t granted =
+      own_limit && !outer ? limits.memory_bytes : std::min(plan.ideal_bytes, limits.memory_bytes);
   std::optional<Grant> grant;
   if (outer)
     granted = plan.smallest_bytes;

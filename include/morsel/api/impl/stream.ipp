@@ -70,6 +70,7 @@ struct ChunkStream::State {
 
 MORSEL_INLINE ChunkStream::ChunkStream(const Edge& value, const StreamOptions& options)
     : state_(std::make_shared<State>()) {
+  require_outside_tasks("stream");
   ComputeOptions run;
   // A share of the workspace, whatever the plan would like: the loop's body may have to compute in what is
   // left.
