@@ -16,14 +16,17 @@ int main() {
                                             .partial_period = std::chrono::milliseconds(1)});
   std::cout << "mean " << mean << " after " << partials << " values so far\n";
 
-  // A token stops a run: here its own progress asks for that.
+  // A token stops a run: here a value that it meets asks for that.
   std::stop_source stop;
-  const auto cancel_soon = [&](const morsel::Progress& p) {
-    if (p.done > 0) stop.request_stop();
-  };
+  const auto stop_at_six = morsel::map(
+      [&stop](double v) {
+        if (v == 6) stop.request_stop();
+        return v;
+      },
+      a);
   bool cancelled = false;
   try {
-    morsel::sum(a).item({.progress = cancel_soon, .stop = stop.get_token()});
+    morsel::sum(stop_at_six).item({.stop = stop.get_token()});
   } catch (const morsel::Error& error) {
     cancelled = error.code() == morsel::Errc::cancelled;
     std::cout << error.what() << "\n";

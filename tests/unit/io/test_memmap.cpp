@@ -386,12 +386,12 @@ TEST_CASE("what does not fit the file is refused with path, expected and got", "
 
 TEST_CASE("a mapped source lends what the file holds, where nothing must be mended", "[memmap]") {
   test::TempDir dir;
-  const ByteVector content = test::counted_bytes(3 + 300 * 400 * 4);
+  const ByteVector content = test::counted_bytes(4 + 300 * 400 * 4);
   const std::string path = test::write_file(dir / "raw", content);
   const OpenedArray array =
-      open_memmap(path, Type::int32, {.shape = {300, 400}, .offset = 3, .access = FileAccess::map});
+      open_memmap(path, Type::int32, {.shape = {300, 400}, .offset = 4, .access = FileAccess::map});
   REQUIRE(array.source.spec().lends);
-  const ByteVector elements(content.begin() + 3, content.end());
+  const ByteVector elements(content.begin() + 4, content.end());
   for (const Region& region : {box({{0, 300}, {0, 400}}), box({{10, 20}, {0, 400}}),
                                box({{7, 9}, {100, 103}}), box({{299, 300}, {399, 400}})}) {
     CAPTURE(to_string(region));
@@ -411,11 +411,15 @@ TEST_CASE("a mapped source lends what the file holds, where nothing must be mend
                   .source.spec()
                   .lends);
   const OpenedArray field = open_memmap(
-      path, Type::int16, {.shape = {100}, .record_bytes = 10, .field_offset = 1, .access = FileAccess::map});
+      path, Type::int16, {.shape = {100}, .record_bytes = 10, .field_offset = 2, .access = FileAccess::map});
   REQUIRE(field.source.spec().lends);
   CHECK(field.source.lend(box({{2, 5}})).strides == Dims{10});
   CHECK_FALSE(
       open_memmap(path, Type::int32, {.shape = {5}, .access = FileAccess::pread}).source.spec().lends);
+  // Kernels read lent elements where they lie: those at odd addresses are fetched.
+  CHECK_FALSE(open_memmap(path, Type::int32, {.shape = {5}, .offset = 3, .access = FileAccess::map})
+                  .source.spec()
+                  .lends);
 }
 
 TEST_CASE("releasing a region drops it from the page cache where asked", "[memmap]") {
