@@ -1,0 +1,408 @@
+// Budgets, errors, cancellation and targets of runs.
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <morsel/kernel/map.hpp>
+#include <optional>
+#include <stdexcept>
+#include <support/evaluate.hpp>
+#include <support/failure.hpp>
+#include <support/test_sink.hpp>
+#include <thread>
+
+namespace {
+
+using namespace morsel;
+using morsel_test::contains;
+using morsel_test::failure_of;
+using test::Counted;
+using test::plan_of;
+using test::reduced;
+using test::value_of;
+using test::values_of;
+
+std::optional<Errc> code_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  return std::nullopt;
+}
+
+/// f applied to every element by a user's kernel.
+template <class F>
+Edge mapped(const Edge& e, F f) {
+  return map_elements(std::make_shared<const UserKernel>(make_user_kernel<double>("user", std::move(f))),
+                      {e});
+}
+
+template <class F>
+Edge chunk_mapped(const Edge& e, F f) {
+  MapChunksNode call;
+  call.inputs = {e};
+  call.function = [f](const ChunkInfo& info, const std::vector<BufferView>& in, const BufferView& out) {
+    f(info);
+    copy_elements(in[0], out);
+  };
+  return map_chunks("user chunks", std::move(call), e.dtype());
+}
+
+struct Named {
+  std::string what;
+  std::vector<Edge> edges;
+};
+
+std::vector<Named> shapes_of_plans(const Edge& x) {
+  const Edge centred = morsel::apply(Op::subtract, {x, reduced(Reduction::mean, x, {0}, true)});
+  return {
+      {"copy", {x}},
+      {"transpose", {permute_dims(x, {1, 0})}},
+      {"elementwise", {morsel::apply(Op::sqrt, {morsel::apply(Op::multiply, {x, x})})}},
+      {"sum of all", {reduced(Reduction::sum, x)}},
+      {"sum over rows", {reduced(Reduction::sum, x, {0})}},
+      {"sum over columns", {reduced(Reduction::sum, x, {1})}},
+      {"both", {reduced(Reduction::stddev, x, {0}), reduced(Reduction::argmax, x, {1})}},
+      {"two passes", {centred}},
+      {"two passes, reduced again", {reduced(Reduction::max, centred), x}},
+      {"neighbours",
+       {morsel::apply(Op::subtract, {slice(x, parse_slice("1:")), slice(x, parse_slice(":-1"))})}},
+      {"flipped and itself", {morsel::apply(Op::add, {x, flip(x, {0})})}},
+      {"rechunked", {reduced(Reduction::sum, rechunk(x, ChunkSpec({7, -1})), {1})}},
+      {"joined", {concat({x, flip(x, {1})}, 0)}},
+      {"taken", {take(x, {5, 1, 60, 3}, 0)}},
+      {"by chunk", {chunk_mapped(x, [](const ChunkInfo&) {})}},
+      {"many",
+       {x, reduced(Reduction::sum, x, {0}), slice(x, parse_slice("::2")),
+        reduced(Reduction::min, flip(x, {0, 1}))}},
+  };
+}
+
+std::vector<std::pair<std::string, Counted>> kinds_of_sources() {
+  std::vector<std::pair<std::string, Counted>> sources;
+  test::TestSourceOptions regions;
+  regions.regions = true;
+  test::TestSourceOptions slow;
+  slow.blocks = true;
+  slow.scratch_bytes = 1000;
+  sources.emplace_back("chunks", Counted::make({64, 48}, {10, 11}));
+  sources.emplace_back("regions", Counted::make({64, 48}, {16, 48}, regions));
+  sources.emplace_back("chunks that block", Counted::make({64, 48}, {64, 5}, slow));
+  return sources;
+}
+
+}  // namespace
+
+TEST_CASE("the smallest budget works and one byte less is refused before any read", "[exec][budget]") {
+  for (const auto& [kind, source] : kinds_of_sources())
+    for (const Named& c : shapes_of_plans(source.edge)) {
+      std::vector<test::Whole> want;
+      for (const Edge& e : c.edges) want.push_back(test::Eager()(e));
+      for (const int threads : {1, 2, 5}) {
+        INFO(kind << ", " << c.what << ", threads " << threads);
+        const std::size_t smallest = test::smallest_budget(c.edges, threads);
+        source.log->clear();
+        const std::string refusal =
+            failure_of([&] { values_of(c.edges, {.memory = smallest - 1, .threads = threads}); });
+        CHECK(contains(refusal, "budget_too_small"));
+        CHECK(contains(refusal, std::to_string(smallest)));
+        CHECK(source.log->fetches + source.log->decodes == 0);
+        for (const std::size_t budget :
+             {smallest, smallest + 1, smallest * 11 / 10, smallest * 2, 64 * MiB}) {
+          RunReport report;
+          const std::vector<test::Whole> got =
+              values_of(c.edges, {.memory = budget, .threads = threads, .report = &report});
+          CHECK(report.peak_bytes <= budget);
+          for (std::size_t i = 0; i < want.size(); ++i) CHECK(test::difference(want[i], got[i]) == "");
+        }
+      }
+    }
+}
+
+TEST_CASE("one thread holds exactly the planned peak", "[exec][budget]") {
+  for (const auto& [kind, source] : kinds_of_sources())
+    for (const Named& c : shapes_of_plans(source.edge)) {
+      INFO(kind << ", " << c.what);
+      RunReport report;
+      values_of(c.edges, {.memory = 64 * MiB, .threads = 1, .report = &report});
+      CHECK(report.peak_bytes <= plan_of(c.edges, 64 * MiB).peak_bytes);
+    }
+  // Where nothing waits between tasks the plan is exact.
+  const Counted a = Counted::make({64, 48}, {10, 11});
+  for (const Edge& e : {a.edge, reduced(Reduction::sum, a.edge, {0, 1})}) {
+    RunReport report;
+    value_of(e, {.memory = 64 * MiB, .threads = 1, .report = &report});
+    const Plan plan = plan_of({e}, 64 * MiB);
+    CHECK(report.peak_bytes <= plan.peak_bytes);
+    CHECK(report.peak_bytes >= plan.fixed_bytes + plan.stages[0].step_bytes);
+  }
+}
+
+TEST_CASE("requests and decoded bytes are as the plan predicts, whatever the budget", "[exec][budget]") {
+  for (const auto& [kind, source] : kinds_of_sources())
+    for (const Named& c : shapes_of_plans(source.edge)) {
+      const std::size_t smallest = test::smallest_budget(c.edges);
+      std::size_t before = ~std::size_t{0};
+      for (const std::size_t budget : {smallest, smallest * 3 / 2, smallest * 4, 64 * MiB}) {
+        INFO(kind << ", " << c.what << ", budget " << budget << " of " << smallest);
+        const Prediction predicted = plan_of(c.edges, budget).prediction;
+        RunReport report;
+        source.log->clear();
+        values_of(c.edges, {.memory = budget, .threads = 1, .report = &report});
+        CHECK(report.requests == predicted.requests);
+        CHECK(report.bytes_decoded == predicted.decoded_bytes);
+        CHECK(report.bytes_read <= predicted.encoded_bytes);
+        CHECK(source.log->fetches == report.requests);
+        before = std::min(before, report.bytes_decoded);
+      }
+      // The largest budget never reads more than a smaller one.
+      CHECK(plan_of(c.edges, 64 * MiB).prediction.decoded_bytes == before);
+    }
+}
+
+TEST_CASE("the first error in the plan's order is thrown, whatever the threads", "[exec][errors]") {
+  test::TestSourceOptions damaged;
+  damaged.forbidden = {13, 5, 21, 22, 39};
+  test::TestSourceOptions slow = damaged;
+  slow.blocks = true;
+  slow.on_read = [](Index chunk) {
+    std::this_thread::sleep_for(std::chrono::microseconds(100 * (40 - chunk)));
+  };
+  for (const auto& options : {damaged, slow}) {
+    const Counted a = Counted::make({400}, {10}, options);
+    const Edge throwing = mapped(Counted::make({400}, {10}).edge, [](double v) {
+      if (v == 57 || v == 130 || v == 390)
+        throw std::runtime_error("element " + std::to_string(static_cast<int>(v)));
+      return v;
+    });
+    const Edge chunks = chunk_mapped(Counted::make({400}, {10}).edge, [](const ChunkInfo& info) {
+      if (info.number % 7 == 5) fail(Errc::corrupt_data, "number " + std::to_string(info.number));
+    });
+    for (const int threads : {1, 2, 3, 8, 17})
+      for (const std::uint64_t shuffle : {0, 1, 2, 3}) {
+        INFO("threads " << threads << ", shuffle " << shuffle);
+        const ComputeOptions o{.memory = 64 * MiB, .threads = threads, .shuffle_seed = shuffle};
+        for (const Edge& e :
+             {a.edge, reduced(Reduction::sum, a.edge), reduced(Reduction::sum, flip(flip(a.edge, {0}), {0}))})
+          CHECK(contains(failure_of([&] { value_of(e, o); }), "chunk 5 is damaged"));
+        for (const Edge& e : {throwing, reduced(Reduction::max, throwing)})
+          CHECK(contains(
+              failure_of([&] { value_of(e, o); }),
+              "user_error: computing: a user's function threw; expected it to return, got 'element 57'"));
+        CHECK(contains(failure_of([&] { value_of(chunks, o); }), "number 5"));
+      }
+  }
+}
+
+TEST_CASE("after an error everything works as before", "[exec][errors]") {
+  test::TestSourceOptions options;
+  auto bad = std::make_shared<std::atomic<bool>>(true);
+  options.on_read = [bad](Index chunk) {
+    if (*bad && chunk == 3) throw 17;
+  };
+  const Counted a = Counted::make({64, 30}, {17, 8}, options);
+  Workspace workspace({.memory = 32 * MiB, .threads = 3});
+  for (const Named& c : shapes_of_plans(a.edge)) {
+    INFO(c.what);
+    std::vector<test::Whole> want;
+    *bad = false;
+    for (const Edge& e : c.edges) want.push_back(test::Eager()(e));
+    *bad = true;
+    for (const int threads : {1, 3})
+      CHECK(contains(failure_of([&] { values_of(c.edges, {.threads = threads, .workspace = workspace}); }),
+                     "user_error"));
+    CHECK(workspace.granted_bytes() == 0);
+    *bad = false;
+    const std::vector<test::Whole> got = values_of(c.edges, {.workspace = workspace});
+    for (std::size_t i = 0; i < want.size(); ++i) CHECK(test::difference(want[i], got[i]) == "");
+  }
+}
+
+TEST_CASE("sinks are committed once and only after success", "[exec][sinks]") {
+  const Counted a = Counted::make({20, 30}, {6, 7});
+  for (const bool regions : {true, false})
+    for (const int threads : {1, 3})
+      for (const bool fails : {false, true}) {
+        INFO("regions " << regions << ", threads " << threads << ", fails " << fails);
+        const auto log = std::make_shared<test::SinkLog>();
+        test::TestSinkOptions options;
+        options.grid = Grid::regular({20, 30}, {5, 9});
+        options.regions = regions;
+        options.scratch_bytes = 100;
+        if (fails)
+          options.on_write = [](const Region& region) {
+            if (region.hi[0] == 20 && region.hi[1] == 30) fail(Errc::io_error, "test sink: disk full");
+          };
+        const std::vector<Edge> edges{morsel::apply(Op::negative, {a.edge}), reduced(Reduction::sum, a.edge)};
+        double sum = 0;
+        const std::vector<Target> targets{SinkTarget{test::TestSink(Type::float64, options, log)},
+                                          MemoryTarget{BufferView::c_order(&sum, {}, sizeof sum)}};
+        const std::string failure = failure_of([&] {
+          evaluate(edges, targets,
+                   {.memory = test::smallest_budget(edges, threads, targets), .threads = threads});
+        });
+        CHECK(failure == (fails ? "io_error: test sink: disk full" : ""));
+        CHECK(log->commits == (fails ? 0 : 1));
+        CHECK(log->wrong == 0);
+        if (fails) continue;
+        CHECK(sum == 600 * 599 / 2);
+        CHECK(test::difference(test::Eager()(edges[0]), log->values) == "");
+        CHECK(std::all_of(log->writes.begin(), log->writes.end(), [](int n) { return n == 1; }));
+      }
+}
+
+TEST_CASE("no sink is committed when another value fails", "[exec][sinks]") {
+  test::TestSourceOptions damaged;
+  damaged.forbidden = {4};
+  const Counted good = Counted::make({50}, {10}), bad = Counted::make({50}, {10}, damaged);
+  const auto log = std::make_shared<test::SinkLog>();
+  test::TestSinkOptions options;
+  options.grid = Grid::regular({50}, {10});
+  double sum = 0;
+  CHECK(contains(failure_of([&] {
+                   evaluate({good.edge, reduced(Reduction::sum, bad.edge)},
+                            {SinkTarget{test::TestSink(Type::float64, options, log)},
+                             MemoryTarget{BufferView::c_order(&sum, {}, 8)}},
+                            {});
+                 }),
+                 "chunk 4 is damaged"));
+  CHECK(log->commits == 0);
+}
+
+TEST_CASE("saving onto one of the expression's own sources is refused before any read", "[exec][sinks]") {
+  const Counted a = Counted::make({50}, {10});
+  const auto log = std::make_shared<test::SinkLog>();
+  test::TestSinkOptions options;
+  options.grid = Grid::regular({50}, {10});
+  options.identity = std::get<SourceNode>(a.edge.node->payload).source.identity();
+  CHECK(code_of([&] {
+          evaluate({flip(a.edge, {0})}, {SinkTarget{test::TestSink(Type::float64, options, log)}}, {});
+        }) == Errc::already_exists);
+  CHECK(a.log->fetches == 0);
+}
+
+TEST_CASE("a source that changed since it was opened, or while it is read, is an error", "[exec][errors]") {
+  for (const bool meanwhile : {false, true}) {
+    test::TestSourceOptions options;
+    auto version = options.version;
+    if (meanwhile)
+      options.on_read = [version](Index chunk) {
+        if (chunk == 2) *version = "2";
+      };
+    const Counted a = Counted::make({50}, {10}, options);
+    const auto log = std::make_shared<test::SinkLog>();
+    test::TestSinkOptions sink;
+    sink.grid = Grid::regular({50}, {10});
+    if (!meanwhile) *version = "2";
+    const std::string failure = failure_of(
+        [&] { evaluate({a.edge}, {SinkTarget{test::TestSink(Type::float64, sink, log)}}, {.threads = 1}); });
+    CHECK(contains(failure, "source_changed"));
+    CHECK(contains(failure, "expected version 1, got 2"));
+    CHECK(log->commits == 0);
+    CHECK(a.log->fetches == (meanwhile ? 5 : 0));
+  }
+}
+
+TEST_CASE("visitors get every chunk once, ordered ones in order and one at a time", "[exec][visits]") {
+  const Counted a = Counted::make({31, 17}, {5, 6});
+  const Edge twice = morsel::apply(Op::add, {a.edge, a.edge});
+  const Edge other = rechunk(twice, ChunkSpec({10, 17}));
+  for (const Edge& e : {a.edge, twice, other, flip(a.edge, {1}), permute_dims(a.edge, {1, 0})})
+    for (const bool ordered : {true, false})
+      for (const int threads : {1, 4})
+        for (const std::uint64_t shuffle : {0, 5}) {
+          INFO("ordered " << ordered << ", threads " << threads << ", shuffle " << shuffle);
+          std::mutex mutex;
+          std::vector<Index> order;
+          std::atomic<int> inside{0}, most{0};
+          test::Whole got = test::detail::empty_of(e.dtype(), e.shape());
+          const Grid grid = e.grid();
+          const std::vector<Target> targets{
+              VisitTarget{[&](const Region& region, const BufferView& values) {
+                            most = std::max(most.load(), ++inside);
+                            {
+                              const std::lock_guard lock(mutex);
+                              order.push_back(grid.number(grid.overlapping(region).lo));
+                              copy_elements(values, got.view().part(Region::of(e.shape()), region));
+                            }
+                            --inside;
+                          },
+                          ordered}};
+          evaluate({e}, targets,
+                   {.memory = test::smallest_budget({e}, threads, targets) * 3,
+                    .threads = threads,
+                    .shuffle_seed = shuffle});
+          CHECK(order.size() == static_cast<std::size_t>(grid.count()));
+          if (ordered) {
+            CHECK(std::is_sorted(order.begin(), order.end()));
+            CHECK(most == 1);
+          }
+          CHECK(test::difference(test::Eager()(e), got) == "");
+        }
+}
+
+TEST_CASE("a visitor that throws ends the run with its error", "[exec][visits]") {
+  const Counted a = Counted::make({100}, {10});
+  for (const bool ordered : {true, false})
+    for (const int threads : {1, 4}) {
+      std::atomic<int> calls{0};
+      const std::string failure = failure_of([&] {
+        evaluate({a.edge},
+                 {VisitTarget{[&](const Region& region, const BufferView&) {
+                                ++calls;
+                                if (region.lo[0] >= 30)
+                                  throw std::logic_error("enough at " + std::to_string(region.lo[0]));
+                              },
+                              ordered}},
+                 {.threads = threads});
+      });
+      CHECK(contains(failure, "enough at 30"));
+      CHECK(calls >= 4);
+      if (ordered) CHECK(calls == 4);
+    }
+}
+
+TEST_CASE("a stop request ends a run within milliseconds", "[exec][cancel]") {
+  using Clock = std::chrono::steady_clock;
+  const auto slow_kernel = [](double v) {
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+    return v;
+  };
+  test::TestSourceOptions slow;
+  slow.delay = std::chrono::milliseconds(3);
+  slow.blocks = true;
+  struct Case {
+    const char* what;
+    Edge edge;
+  };
+  const Case cases[] = {
+      {"a slow source", reduced(Reduction::sum, Counted::make({100000}, {10}, slow).edge)},
+      {"a slow kernel", reduced(Reduction::sum, mapped(Counted::make({200000}, {100}).edge, slow_kernel))}};
+  for (const Case& c : cases)
+    for (const int threads : {1, 4}) {
+      INFO(c.what << ", threads " << threads);
+      std::stop_source stop;
+      Clock::time_point asked;
+      std::thread other([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(60));
+        asked = Clock::now();
+        stop.request_stop();
+      });
+      const std::optional<Errc> code =
+          code_of([&] { value_of(c.edge, {.threads = threads, .stop = stop.get_token()}); });
+      const auto took = Clock::now() - asked;
+      other.join();
+      CHECK(code == Errc::cancelled);
+      // 20 ms on a quiet machine; a step of a slow kernel (100 elements, 2 ms, twice as long on a busy one)
+      // and threads of other processes come on top.
+      CHECK(std::chrono::duration_cast<std::chrono::milliseconds>(took).count() < 500);
+    }
+}
+
+TEST_CASE("a run that is stopped before it begins reads nothing", "[exec][cancel]") {
+  const Counted a = Counted::make({100}, {10});
+  std::stop_source stop;
+  stop.request_stop();
+  CHECK(code_of([&] { value_of(a.edge, {.stop = stop.get_token()}); }) == Errc::cancelled);
+  CHECK(a.log->fetches == 0);
+}
