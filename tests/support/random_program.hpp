@@ -94,6 +94,7 @@ class ProgramMaker {
       program_.outputs.push_back(pool_[static_cast<std::size_t>(k)]);
       line += " v" + std::to_string(k);
     }
+    if (random_.chance(0.25)) statistics(line);
     program_.lines.push_back(line);
     return std::move(program_);
   }
@@ -515,8 +516,24 @@ class ProgramMaker {
     return axes;
   }
 
-  void reduce() {
-    const Picked a = pick();
+  /// Several reductions of one value, along different axes, which one pass computes.
+  void statistics(std::string& line) {
+    const Picked of = pick();
+    for (Index i = random_.between(2, 4); i > 0; --i) {
+      const std::size_t before = pool_.size();
+      try {
+        reduce(of);
+      } catch (const morsel::Error& error) {
+        if (error.code() == morsel::Errc::internal_error) throw;
+      }
+      if (pool_.size() == before) continue;
+      program_.outputs.push_back(pool_.back());
+      line += " v" + std::to_string(before);
+    }
+  }
+
+  void reduce() { reduce(pick()); }
+  void reduce(const Picked& a) {
     if (!a.edge.dtype().is_numeric()) return;
     if (random_.chance(0.06)) {
       const Index bins = random_.between(1, 9);

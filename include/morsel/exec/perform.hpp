@@ -147,12 +147,17 @@ class Task {
   void lay_nest(std::size_t group, Walk& walk, const Region& box);
   void bring(std::size_t group, Walk& walk, const InlineVector<Index, 8>& at, std::size_t begin,
              std::size_t n, std::size_t room_offset, bool copies);
+  void place_walk(std::size_t group, Walk& walk, const Region& box, std::byte* states);
   void reduce_box(std::size_t group, Walk& walk, const Region& box, const Region& leaf, std::byte* states);
   void reduce_runs(std::size_t group, Walk& walk, bool begins, bool ends, bool run_ends);
   void reduce_rows(std::size_t group, Walk& walk, bool begins, bool ends);
+  bool is_one_block(const Walk& walk) const;
+  void reduce_leaves(std::size_t group, Walk& walk, Index count);
+  int bundle_level(std::size_t group, Walk& walk, const Dims& at, const Region& chunks, const Region& leaf,
+                   Index number);
   void run_expression(const Expression& expression, std::size_t workspace, const Region& box,
                       const std::vector<BufferView>& outputs);
-  void end_leaf(std::size_t group, Index leaf);
+  void end_leaves(std::size_t group, int level, Index index);
   void end_current(std::size_t group);
   /// **Fails**: cancelled.
   void go_on() const;

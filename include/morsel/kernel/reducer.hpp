@@ -71,6 +71,17 @@ class Reducer {
   /// first_index + r * index_step.
   virtual void absorb_rows(void* states, const void* x, std::ptrdiff_t row_stride_bytes, std::size_t rows,
                            std::size_t columns, Index first_index, Index index_step) const = 0;
+  /// Absorbs `count` leaves of `rows` rows each, `leaf_stride_bytes` apart, each into a fresh state of its
+  /// own, and merges them by the tree into states[0..columns), raw memory: what init, absorb_rows and merge
+  /// give, in one call. False if it was not done. **Requires**: order `blocks`; count 2, 4 or 8; rows at
+  /// most 64.
+  virtual bool absorb_leaves(void* states, const void* x, std::ptrdiff_t leaf_stride_bytes,
+                             std::ptrdiff_t row_stride_bytes, std::size_t rows, std::size_t count,
+                             std::size_t columns) const {
+    (void)states, (void)x, (void)leaf_stride_bytes, (void)row_stride_bytes, (void)rows, (void)count,
+        (void)columns;
+    return false;
+  }
   /// left[i] = merge(left[i], right[i]); right is left in a destroyable state.
   virtual void merge(void* left, void* right, std::size_t n) const = 0;
   /// out: n results, contiguous, C order with result_shape() innermost. `count`: elements reduced per output

@@ -103,6 +103,20 @@ TEST_CASE("histograms count values in bins", "[api][reduction]") {
   CHECK(text_of_elements(morsel::histogram(xt::xarray<float>{0.1f, 0.9f}, 2, {0, 1})) == "(2,): 1 1");
 }
 
+TEST_CASE("a histogram beside reductions along other axes counts every value", "[api][reduction]") {
+  // Each leaf of the histogram has room of its own for its counts; the other folds must not leave theirs in
+  // it.
+  const auto a = counting<double>({90, 70}, {70, 11});
+  for (const int threads : {1, 2}) {
+    const auto [columns, all, rows, total] = compute(ComputeOptions{.threads = threads}, sum(a, 0),
+                                                     histogram(a, 7, {0, 6300}), sum(a, 1), stddev(a));
+    CHECK(text_of_elements(all) == "(7,): 900 900 900 900 900 900 900");
+    CHECK(xt::allclose(xt::eval(columns), sum(a, 0).compute()));
+    CHECK(xt::allclose(xt::eval(rows), sum(a, 1).compute()));
+    CHECK(total() == stddev(a).item());
+  }
+}
+
 TEST_CASE("a user's own combiner reduces", "[api][reduction]") {
   const auto a = counting<float>({4, 3}, {2, 2}) + 1;
   const auto expected = [](std::initializer_list<double> x) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <memory>
 #include <morsel/exec/perform.hpp>
@@ -212,6 +213,7 @@ struct Task::Walk {
   bool user_code = false;  // a fold may take long
   bool any_program = false;
   bool direct = true;                // every fold takes a stream as it is
+  bool bundles = false;              // neighbouring leaves may be reduced side by side
   std::vector<std::size_t> room_of;  // folds that share an expression output share its values
   std::byte* room = nullptr;         // per fold, for gathered or computed values
   std::size_t room_bytes = 0;
@@ -224,11 +226,12 @@ struct Task::Walk {
   const Nest::Axis* rows = nullptr;  // last reduced axis outside `inner`, when rows are walked
   bool contiguous = false;           // runs or columns lie in memory as the folds take them
   // Scratch.
-  Nest::Offsets start, row_at;
+  Nest::Offsets start, row_at, leaf_steps;
   std::vector<const std::byte*> bases, values;
   std::vector<Index> steps;
   std::vector<const Index*> inner_tables;
-  std::vector<std::byte*> to, states;
+  std::vector<std::byte*> to, states, scratch;
+  std::vector<bool> done;
 };
 
 // ---- StageRun
@@ -820,6 +823,7 @@ MORSEL_INLINE Task::Fetch Task::fetch(FetchMode mode, const std::stop_token& sto
   }
   std::byte* step = memory_ + run_.task.step_offset;
   for (; fetched_ < layout_.fetches.size(); ++fetched_) {
+    if (stop.stop_requested()) fail(Errc::cancelled, "reading for '" + stage.name + "': cancelled");
     FetchItem& f = layout_.fetches[fetched_];
     if (f.shared) {
       const Fetch got = fetch_shared(fetched_, mode, stop);
@@ -1272,7 +1276,12 @@ MORSEL_INLINE void Task::reduce_step() {
     for (std::size_t i = 0; i < stage.shape.size(); ++i)
       if (!is_reduced(group, i)) chunks.lo[i] = 0, chunks.hi[i] = 1;
     Walk walk = begin_walk(g);
+    Index bundled = 0;
     for_each_position(chunks, [&](const Dims& at) {
+      if (bundled > 0) {
+        --bundled;
+        return;
+      }
       Region leaf = box_;
       Index number = 0;
       for (const int axis : group.axes) {
@@ -1289,12 +1298,20 @@ MORSEL_INLINE void Task::reduce_step() {
         state.in_leaf = true;
         std::fill(state.begun.begin(), state.begun.end(), 0);
       }
+      int level = 0;
+      if (walk.bundles && part == leaf && (level = bundle_level(g, walk, at, chunks, part, number)) > 0) {
+        place_walk(g, walk, part, state.set(state.current));
+        reduce_leaves(g, walk, Index{1} << level);
+        bundled = (Index{1} << level) - 1;
+        end_leaves(g, level, number >> level);
+        return;
+      }
       reduce_box(g, walk, part, leaf, state.set(state.current));
       bool ends = true;
       for (const int axis : group.axes)
         ends &= part.hi[static_cast<std::size_t>(axis)] == leaf.hi[static_cast<std::size_t>(axis)];
       if (!ends) return;
-      if (!group.per_chunk) return end_leaf(g, number);
+      if (!group.per_chunk) return end_leaves(g, 0, number);
       run_.finish_states(g, state.strip, state.set(state.current), state.kept, &at);
       end_current(g);
     });
@@ -1318,9 +1335,37 @@ MORSEL_INLINE void Task::end_current(std::size_t g) {
   state.free.push_back(state.current);
 }
 
-MORSEL_INLINE void Task::end_leaf(std::size_t g, Index leaf) {
+/// How many leaves from this one on can be reduced side by side, as a power of two: they are one subtree of
+/// the tree, alike, whole in the step and of one block each.
+MORSEL_INLINE int Task::bundle_level(std::size_t g, Walk& walk, const Dims& at, const Region& chunks,
+                                     const Region& leaf, Index number) {
+  const Stage& stage = run_.stage;
+  const ReduceGroup& group = stage.groups[g];
+  if (group.axes.empty()) return 0;
+  const std::size_t a = static_cast<std::size_t>(group.axes.back());
+  const AxisGrid& grid = stage.grid.axis(a);
+  const Index length = leaf.hi[a] - leaf.lo[a];
+  const auto fits = [&](Index count) {
+    if (number % count != 0 || at[a] + count > chunks.hi[a] || grid.end(at[a] + count - 1) > box_.hi[a])
+      return false;
+    for (Index k = 1; k < count; ++k)
+      if (grid.length(at[a] + k) != length) return false;
+    return true;
+  };
+  int level = 0;
+  while (level < 3 && fits(Index{2} << level)) ++level;
+  if (level == 0) return 0;
+  place_walk(g, walk, leaf, nullptr);
+  if (!is_one_block(walk)) return 0;
+  for (std::size_t i = 0; i < walk.streams.size(); ++i)
+    walk.leaf_steps[i] = walk.streams[i].strides[a] * length;
+  walk.leaf_steps[walk.streams.size() + 1] = groups_[g]->index_steps[a] * length;
+  return level;
+}
+
+MORSEL_INLINE void Task::end_leaves(std::size_t g, int level, Index index) {
   GroupState& state = *groups_[g];
-  state.stack.push_back({0, leaf, state.current});
+  state.stack.push_back({level, index, state.current});
   state.in_leaf = false;
   while (state.stack.size() >= 2) {
     const GroupState::Entry top = state.stack.back();
@@ -1375,6 +1420,17 @@ MORSEL_INLINE Task::Walk Task::begin_walk(std::size_t g) {
   const Stage& stage = run_.stage;
   const ReduceGroup& group = stage.groups[g];
   const Expression& expression = stage.expression;
+  if (group.trailing && stage.groups.size() > 1) {
+    // Groups share the workspace of leaves, which begins as a new LeafRuns leaves it. Leaves are whole in the
+    // step.
+    GroupState& state = *groups_[g];
+    std::byte* leaf = memory_ + run_.task.leaf_workspace_offset;
+    state.runs.clear();
+    for (const ReducerPtr& reducer : run_.reducers[g]) {
+      state.runs.emplace_back(*reducer, leaf);
+      leaf += aligned(LeafRuns::workspace_bytes(*reducer));
+    }
+  }
   Walk walk;
   table_at_ = run_.task.step_offset + layout_.table_offset;
   for (const Stream& stream : expression.streams) {
@@ -1382,7 +1438,11 @@ MORSEL_INLINE Task::Walk Task::begin_walk(std::size_t g) {
     walk.streams.push_back(access(stage.ports[p], p, stream.view, box_));
     for (const Index* table : walk.streams.back().tables) walk.tables |= table != nullptr;
   }
+  walk.bundles = !group.trailing && !group.per_chunk && !walk.tables;
   for (std::size_t f = 0; f < group.folds.size(); ++f) {
+    const MergeOrder order = run_.reducers[g][f]->order();
+    walk.bundles &=
+        (order == MergeOrder::any || order == MergeOrder::blocks) && run_.reducers[g][f]->is_trivial();
     const ExpressionOutput& output = expression.outputs[static_cast<std::size_t>(group.folds[f].output)];
     walk.needs_index |= run_.reducers[g][f]->needs_index();
     walk.user_code |=
@@ -1397,20 +1457,23 @@ MORSEL_INLINE Task::Walk Task::begin_walk(std::size_t g) {
       }
   }
   walk.room = memory_ + run_.task.leaf_workspace_offset;
-  for (const ReducerPtr& reducer : run_.reducers[g])
+  for (const ReducerPtr& reducer : run_.reducers[g]) {
+    walk.scratch.push_back(walk.room);
     walk.room += aligned(group.trailing ? LeafRuns::workspace_bytes(*reducer)
                                         : LeafRows::workspace_bytes(*reducer, LeafRows::max_columns));
+  }
   walk.room_bytes = aligned((group.trailing ? 2 * run_block : row_block * LeafRows::max_columns) * 16);
   if (walk.any_program)
     walk.evaluator = std::make_unique<Evaluator>(expression, memory_ + run_.workspace_offset[0], &stop_);
   const std::size_t s = walk.streams.size();
-  walk.start = Nest::Offsets(s + 2, 0);
+  walk.start = walk.leaf_steps = Nest::Offsets(s + 2, 0);
   walk.bases.resize(s);
   walk.steps.assign(s, 0);
   walk.inner_tables.assign(s, nullptr);
   walk.to.assign(expression.program.outputs().size(), nullptr);
   walk.values.resize(group.folds.size());
   walk.states.resize(group.folds.size());
+  walk.done.assign(group.folds.size(), false);
   return walk;
 }
 
@@ -1498,14 +1561,11 @@ MORSEL_INLINE void Task::bring(std::size_t g, Walk& walk, const Nest::Offsets& a
   }
 }
 
-/// Walks the part of a leaf that is in the step and feeds the folds of a group.
-///   trailing:  kept elements one after another; for each its runs, in pieces of whole blocks where possible
-///   otherwise: strips of up to 256 neighbouring kept elements; for each its rows
-MORSEL_INLINE void Task::reduce_box(std::size_t g, Walk& walk, const Region& box, const Region& leaf,
-                                    std::byte* states) {
+/// Sets the walk to a leaf's part of the step, and to the leaf's states.
+MORSEL_INLINE void Task::place_walk(std::size_t g, Walk& walk, const Region& box, std::byte* states) {
   const Stage& stage = run_.stage;
   const ReduceGroup& group = stage.groups[g];
-  GroupState& state = *groups_[g];
+  const GroupState& state = *groups_[g];
   const std::size_t s = walk.streams.size(), rank = stage.shape.size();
   bool same = !walk.tables && walk.shape.size() == rank && !(rank > 0 && walk.nest.axes.empty());
   for (std::size_t a = 0; same && a < rank; ++a) same = box.hi[a] - box.lo[a] == walk.shape[a];
@@ -1521,6 +1581,19 @@ MORSEL_INLINE void Task::reduce_box(std::size_t g, Walk& walk, const Region& box
     if (!is_reduced(group, a)) walk.start[s] += state.kept_steps[a] * (box.lo[a] - state.strip.lo[a]);
     walk.start[s + 1] += state.index_steps[a] * box.lo[a];
   }
+  for (std::size_t f = 0; f < group.folds.size(); ++f) {
+    walk.states[f] = states;
+    states += aligned(static_cast<std::size_t>(state.kept) * run_.reducers[g][f]->state_bytes());
+  }
+}
+
+/// Walks the part of a leaf that is in the step and feeds the folds of a group.
+///   trailing:  kept elements one after another; for each its runs, in pieces of whole blocks where possible
+///   otherwise: strips of up to 256 neighbouring kept elements; for each its rows
+MORSEL_INLINE void Task::reduce_box(std::size_t g, Walk& walk, const Region& box, const Region& leaf,
+                                    std::byte* states) {
+  const ReduceGroup& group = run_.stage.groups[g];
+  place_walk(g, walk, box, states);
   bool begins = true, ends = true, run_ends = true;
   for (const int axis : group.axes) {
     const std::size_t a = static_cast<std::size_t>(axis);
@@ -1528,12 +1601,10 @@ MORSEL_INLINE void Task::reduce_box(std::size_t g, Walk& walk, const Region& box
     ends &= box.hi[a] == leaf.hi[a];
     if (axis >= group.run_begin) run_ends &= box.hi[a] == leaf.hi[a];
   }
-  for (std::size_t f = 0; f < group.folds.size(); ++f) {
-    walk.states[f] = states;
-    states += aligned(static_cast<std::size_t>(state.kept) * run_.reducers[g][f]->state_bytes());
-  }
   if (group.trailing)
     reduce_runs(g, walk, begins, ends, run_ends);
+  else if (begins && ends && !walk.user_code && is_one_block(walk))
+    reduce_leaves(g, walk, 1);
   else
     reduce_rows(g, walk, begins, ends);
 }
@@ -1600,6 +1671,97 @@ MORSEL_INLINE void Task::reduce_runs(std::size_t g, Walk& walk, bool begins, boo
   });
 }
 
+MORSEL_INLINE bool Task::is_one_block(const Walk& walk) const {
+  return walk.reduced.empty() && (!walk.rows || walk.rows->extent <= static_cast<Index>(row_block));
+}
+
+/// Reduces `count` neighbouring leaves of one block of rows each, whole in the step and walk.leaf_steps
+/// apart, into the states of their common node of the tree: a few columns at a time, so that leaves merge in
+/// L1.
+/// **Requires**: is_one_block; count is a power of two, at most 8, and 1 unless walk.bundles.
+MORSEL_INLINE void Task::reduce_leaves(std::size_t g, Walk& walk, Index count) {
+  const ReduceGroup& group = run_.stage.groups[g];
+  GroupState& state = *groups_[g];
+  const Expression& expression = run_.stage.expression;
+  const std::size_t s = walk.streams.size(), folds = group.folds.size();
+  const Nest::Axis *inner = walk.inner, *rows = walk.rows;
+  const std::size_t columns = inner ? static_cast<std::size_t>(inner->extent) : 1;
+  const std::size_t row_count = rows ? static_cast<std::size_t>(rows->extent) : 1;
+  const Index index_step = rows ? rows->steps[s + 1] : 0;
+  const bool in_place = walk.contiguous && !walk.tables;
+  const std::size_t most = LeafRows::max_columns * (in_place && count == 1 && row_count <= 8 ? 4 : 1);
+  const auto stream_of = [&](std::size_t f) {
+    return static_cast<std::size_t>(
+        expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
+  };
+  for_each_offset(walk.kept, walk.start, [&](const Nest::Offsets& kept_at) {
+    bool all = true;
+    for (std::size_t f = 0; f < folds; ++f) {
+      // One call for all leaves and columns, where the reducer has it.
+      const Reducer& reducer = *run_.reducers[g][f];
+      walk.done[f] = false;
+      if (in_place && count > 1) {
+        const std::size_t i = stream_of(f);
+        walk.done[f] = reducer.absorb_leaves(
+            walk.states[f] + static_cast<std::size_t>(kept_at[s]) * reducer.state_bytes(),
+            walk.streams[i].base + kept_at[i], walk.leaf_steps[i], rows ? rows->steps[i] : 0, row_count,
+            static_cast<std::size_t>(count), columns);
+      }
+      all &= walk.done[f];
+    }
+    if (all) return;
+    for (std::size_t begin = 0; begin < columns; begin += most) {
+      const std::size_t width = std::min(most, columns - begin);
+      const Index first_state = kept_at[s] + (inner ? inner->steps[s] * static_cast<Index>(begin) : 0);
+      for (Index leaf = 0; leaf < count; ++leaf) {
+        walk.row_at = kept_at;
+        for (std::size_t i = 0; i < walk.row_at.size(); ++i) walk.row_at[i] += walk.leaf_steps[i] * leaf;
+        const Index first_index = walk.row_at[s + 1];
+        if (!in_place) {
+          const Nest::Offsets leaf_at = walk.row_at;
+          for (std::size_t r = 0; r < row_count; ++r) {
+            if (rows)
+              for (std::size_t i = 0; i < leaf_at.size(); ++i)
+                walk.row_at[i] = leaf_at[i] + (rows->tables[i] ? rows->tables[i][r]
+                                                               : rows->steps[i] * static_cast<Index>(r));
+            bring(g, walk, walk.row_at, begin, width, r * width, true);
+          }
+        }
+        for (std::size_t f = 0; f < folds; ++f) {
+          if (walk.done[f]) continue;
+          const Reducer& reducer = *run_.reducers[g][f];
+          const std::size_t item = item_bytes_of(reducer.input()), state_bytes = reducer.state_bytes();
+          std::byte* const node = walk.states[f] + static_cast<std::size_t>(first_state) * state_bytes;
+          const std::byte* x = walk.room + walk.room_of[f] * walk.room_bytes;
+          std::ptrdiff_t stride = static_cast<std::ptrdiff_t>(width * item);
+          if (in_place) {
+            const std::size_t i = stream_of(f);
+            x = walk.streams[i].base + walk.row_at[i] + begin * item;
+            stride = rows ? rows->steps[i] : 0;
+          }
+          const bool merges = reducer.order() != MergeOrder::any;
+          // As many subtrees wait as the leaf's number has bits; the first one is the node's own memory.
+          const std::size_t waiting =
+              static_cast<std::size_t>(std::popcount(static_cast<std::uint64_t>(leaf)));
+          const auto place = [&](std::size_t subtrees) {
+            return subtrees == 0
+                       ? node
+                       : walk.scratch[f] + (subtrees - 1) * aligned(LeafRows::max_columns * state_bytes);
+          };
+          std::byte* const states = place(merges ? waiting : 0);
+          if (merges || leaf == 0) reducer.init(states, width);
+          if (leaf == 0) state.begun[f] += static_cast<Index>(width);
+          reducer.absorb_rows(states, x, stride, row_count, width, first_index, index_step);
+          if (!merges) continue;
+          std::size_t top = waiting;
+          for (Index bits = leaf; bits & 1; bits >>= 1, --top)
+            reducer.merge(place(top - 1), place(top), width);
+        }
+      }
+    }
+  });
+}
+
 MORSEL_INLINE void Task::reduce_rows(std::size_t g, Walk& walk, bool begins, bool ends) {
   const ReduceGroup& group = run_.stage.groups[g];
   GroupState& state = *groups_[g];
@@ -1609,29 +1771,6 @@ MORSEL_INLINE void Task::reduce_rows(std::size_t g, Walk& walk, bool begins, boo
   bool row_tables = false;
   if (rows)
     for (const Index* table : rows->tables) row_tables |= table != nullptr;
-  if (begins && ends && walk.contiguous && rows && !row_tables && walk.reduced.empty() &&
-      rows->extent <= static_cast<Index>(row_block)) {
-    // A leaf of one block: its states are the block's. The fewer the rows, the more columns stay in L1.
-    const std::size_t group_columns = LeafRows::max_columns * (rows->extent <= 8 ? 4 : 1);
-    for_each_offset(walk.kept, walk.start, [&](const Nest::Offsets& at) {
-      for (std::size_t begin = 0; begin < columns; begin += group_columns) {
-        const std::size_t width = std::min(group_columns, columns - begin);
-        const Index first_state = at[s] + (inner ? inner->steps[s] * static_cast<Index>(begin) : 0);
-        for (std::size_t f = 0; f < group.folds.size(); ++f) {
-          const Reducer& reducer = *run_.reducers[g][f];
-          const std::size_t i = static_cast<std::size_t>(
-              run_.stage.expression.outputs[static_cast<std::size_t>(group.folds[f].output)].stream);
-          std::byte* to = walk.states[f] + static_cast<std::size_t>(first_state) * reducer.state_bytes();
-          reducer.init(to, width);
-          state.begun[f] += static_cast<Index>(width);
-          reducer.absorb_rows(
-              to, walk.streams[i].base + at[i] + static_cast<Index>(begin * walk.streams[i].item),
-              rows->steps[i], static_cast<std::size_t>(rows->extent), width, at[s + 1], rows->steps[s + 1]);
-        }
-      }
-    });
-    return;
-  }
   for_each_offset(walk.kept, walk.start, [&](const Nest::Offsets& kept_at) {
     for (std::size_t begin = 0; begin < columns; begin += LeafRows::max_columns) {
       const std::size_t width = std::min(LeafRows::max_columns, columns - begin);

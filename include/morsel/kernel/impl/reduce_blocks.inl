@@ -302,6 +302,62 @@ struct BlockFold {
   }
 };
 
+// Leaves of a few rows each, merged by the tree in registers: 2^level leaves, `vectors` neighbouring vectors
+// of columns.
+template <class Op, class S, int vectors, int level>
+inline void tree_of_leaves(const char* x, std::ptrdiff_t leaf_stride, std::ptrdiff_t row_stride, Size rows,
+                           Doubles* out) {
+  if constexpr (level == 0) {
+    for (int v = 0; v < vectors; ++v) out[v] = Doubles{} + Op::identity;
+    for (Size r = 0; r < rows; ++r, x += row_stride)
+      for (int v = 0; v < vectors; ++v)
+        out[v] = Op::apply(out[v], load(reinterpret_cast<const S*>(x) + v * vector_doubles));
+  } else {
+    tree_of_leaves<Op, S, vectors, level - 1>(x, leaf_stride, row_stride, rows, out);
+    Doubles right[vectors];
+    tree_of_leaves<Op, S, vectors, level - 1>(x + (leaf_stride << (level - 1)), leaf_stride, row_stride, rows,
+                                              right);
+    for (int v = 0; v < vectors; ++v) out[v] = Op::apply(out[v], right[v]);
+  }
+}
+template <class Op, class S, int level>
+inline void leaves_of_level(double* states, const char* x, std::ptrdiff_t leaf_stride,
+                            std::ptrdiff_t row_stride, Size rows, Size columns) {
+  constexpr int vectors = MORSEL_VECTOR_BYTES == 64 ? 4 : 2;
+  constexpr Size wide = static_cast<Size>(vectors * vector_doubles);
+  Size c = 0;
+  for (; c + wide <= columns; c += wide) {
+    Doubles sum[vectors];
+    tree_of_leaves<Op, S, vectors, level>(x + c * sizeof(S), leaf_stride, row_stride, rows, sum);
+    __builtin_memcpy(states + c, sum, sizeof sum);
+  }
+  for (; c < columns; ++c) {
+    double node[std::size_t{1} << level];
+    for (Size k = 0; k < Size(1) << level; ++k) {
+      node[k] = Op::identity;
+      for (Size r = 0; r < rows; ++r)
+        node[k] =
+            Op::apply(node[k], static_cast<double>(get<S>(x + static_cast<std::ptrdiff_t>(k) * leaf_stride +
+                                                              static_cast<std::ptrdiff_t>(r) * row_stride,
+                                                          c)));
+    }
+    merge_tree(node, Size(1) << level, [](double& a, double b) { a = Op::apply(a, b); });
+    states[c] = node[0];
+  }
+}
+template <class Op, class S>
+inline void sum_leaves(void* states, const void* x, std::ptrdiff_t leaf_stride, std::ptrdiff_t row_stride,
+                       Size rows, Size count, Size columns) {
+  const auto* from = static_cast<const char*>(x);
+  auto* to = static_cast<double*>(states);
+  if (count == 2)
+    leaves_of_level<Op, S, 1>(to, from, leaf_stride, row_stride, rows, columns);
+  else if (count == 4)
+    leaves_of_level<Op, S, 2>(to, from, leaf_stride, row_stride, rows, columns);
+  else
+    leaves_of_level<Op, S, 3>(to, from, leaf_stride, row_stride, rows, columns);
+}
+
 template <class T, bool skip>
 struct MomentsFold {
   static constexpr int width = Elements<T>::width;

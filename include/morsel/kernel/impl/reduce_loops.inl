@@ -70,6 +70,8 @@ template <class T>
 inline void fill_floating(ReduceTable& table, int type) {
   fill_common<T>(table, type);
   entry(table, Fold::sum, type) = fixed<BlockFold<Add, T, false>>();
+  if constexpr (Elements<T>::direct && Elements<T>::width == 1)
+    entry(table, Fold::sum, type).leaves = &sum_leaves<Add, T>;
   entry(table, Fold::nan_sum, type) = fixed<BlockFold<Add, T, true>>();
   entry(table, Fold::prod, type) = fixed<BlockFold<Multiply, T, false>>();
   entry(table, Fold::nan_prod, type) = fixed<BlockFold<Multiply, T, true>>();

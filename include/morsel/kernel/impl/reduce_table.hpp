@@ -84,6 +84,10 @@ struct FoldLoops {
   void (*rows)(void* states, const void* x, std::ptrdiff_t row_stride_bytes, std::size_t rows,
                std::size_t columns, std::int64_t first_index, std::int64_t index_step);
   void (*merge)(void* left, const void* right, std::size_t n);
+  /// Reducer::absorb_leaves, or null.
+  void (*leaves)(void* states, const void* x, std::ptrdiff_t leaf_stride_bytes,
+                 std::ptrdiff_t row_stride_bytes, std::size_t rows, std::size_t count,
+                 std::size_t columns) = nullptr;
 };
 
 /// Bins with edges[i] <= x < edges[i + 1], the last one closed. NaN and what lies outside is not counted.

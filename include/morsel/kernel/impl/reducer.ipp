@@ -327,6 +327,13 @@ class FoldReducer final : public Reducer {
                    std::size_t columns, Index first_index, Index index_step) const override {
     loops().rows(states, x, row_stride_bytes, rows, columns, first_index, index_step);
   }
+  bool absorb_leaves(void* states, const void* x, std::ptrdiff_t leaf_stride_bytes,
+                     std::ptrdiff_t row_stride_bytes, std::size_t rows, std::size_t count,
+                     std::size_t columns) const override {
+    if (!loops().leaves) return false;
+    loops().leaves(states, x, leaf_stride_bytes, row_stride_bytes, rows, count, columns);
+    return true;
+  }
   void merge(void* left, void* right, std::size_t n) const override { loops().merge(left, right, n); }
   MORSEL_INLINE void finish(const void* states, std::size_t n, Index count, void* out) const override;
   void to_bytes(const void* states, std::size_t n, std::vector<std::byte>& out) const override {
