@@ -1,7 +1,7 @@
 # morsel_optional_library(<package> LINK <target> PKGCONFIG <module> [DEFINE <name>] [MODULE])
 #
 # Links a library that the core can do without. MORSEL_WITH_<NAME> is AUTO (used when found), ON (required) or OFF.
-# When used, the sources see MORSEL_HAVE_<NAME>=1. MODULE: cmake/Find<package>.cmake is ours and is installed too.
+# The sources see MORSEL_HAVE_<NAME>, 1 or 0. MODULE: cmake/Find<package>.cmake is ours and is installed too.
 # <NAME> is DEFINE, or the package in capitals.
 function(morsel_optional_library package)
   cmake_parse_arguments(ARG "MODULE" "LINK;PKGCONFIG;DEFINE" "" ${ARGN})
@@ -14,6 +14,7 @@ function(morsel_optional_library package)
   set_property(CACHE MORSEL_WITH_${name} PROPERTY STRINGS AUTO ON OFF)
 
   set(state "off")
+  set(have 0)
   if(MORSEL_WITH_${name} STREQUAL "AUTO")
     find_package(${package} QUIET)
     set(state "not found")
@@ -22,17 +23,18 @@ function(morsel_optional_library package)
   endif()
   if(MORSEL_WITH_${name} AND TARGET ${ARG_LINK})
     set(state "yes")
+    set(have 1)
     target_link_libraries(morsel PRIVATE ${ARG_LINK})
     target_link_libraries(morsel_header_only INTERFACE ${ARG_LINK})
-    target_compile_definitions(morsel PRIVATE MORSEL_HAVE_${name}=1)
-    target_compile_definitions(morsel_header_only INTERFACE MORSEL_HAVE_${name}=1)
     set_property(GLOBAL APPEND_STRING PROPERTY MORSEL_DEPENDENCIES "morsel_private_dependency(${package})\n")
     set_property(GLOBAL APPEND PROPERTY MORSEL_PKGCONFIG ${ARG_PKGCONFIG})
-    set_property(GLOBAL APPEND PROPERTY MORSEL_CODEC_DEFINITIONS -DMORSEL_HAVE_${name}=1)
     if(ARG_MODULE)
       set_property(GLOBAL APPEND PROPERTY MORSEL_FIND_MODULES ${PROJECT_SOURCE_DIR}/cmake/Find${package}.cmake)
     endif()
   endif()
+  target_compile_definitions(morsel PRIVATE MORSEL_HAVE_${name}=${have})
+  target_compile_definitions(morsel_header_only INTERFACE MORSEL_HAVE_${name}=${have})
+  set_property(GLOBAL APPEND PROPERTY MORSEL_LIBRARY_DEFINITIONS -DMORSEL_HAVE_${name}=${have})
   set_property(GLOBAL APPEND_STRING PROPERTY MORSEL_LIBRARY_LIST "  ${name}: ${state}\n")
 endfunction()
 

@@ -1,10 +1,9 @@
 // Kernels for AVX-512. Built with flags of its own: nothing here may have external linkage but the functions
 // that hand out the tables.
 #include <immintrin.h>
-#include <sleef.h>
-
 #include <morsel/kernel/impl/reduce_table.hpp>
 #include <morsel/kernel/impl/tile_table.hpp>
+#include <morsel/kernel/impl/vector_library.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {

@@ -85,7 +85,7 @@ bool Session::run(const std::vector<Edge>& values, const std::vector<Target>& ta
     return true;
   }
   const Explanation explanation = explain_plan(values, targets, options());
-  const std::string& text = json ? explanation.json : explanation.text;
+  const std::string text = json ? explanation.json() : explanation.text();
   out << text;
   if (text.empty() || text.back() != '\n') out << "\n";
   return false;

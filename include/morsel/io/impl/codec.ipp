@@ -6,7 +6,7 @@ namespace morsel::inline MORSEL_ABI {
 
 MORSEL_INLINE std::vector<std::string> codec_names() {
   std::vector<std::string> names;
-#if defined(MORSEL_HAVE_ZLIB)
+#if MORSEL_HAVE_ZLIB
   names.emplace_back("deflate");
 #endif
   return names;

@@ -13,13 +13,13 @@
 #include <optional>
 #include <utility>
 
-#if defined(MORSEL_HAVE_ZLIB)
+#if MORSEL_HAVE_ZLIB
 #include <zlib.h>
 #endif
 
 namespace morsel::inline MORSEL_ABI {
 
-#if defined(MORSEL_HAVE_ZLIB)
+#if MORSEL_HAVE_ZLIB
 namespace detail {
 
 /// Where inflating can start: `bits` bits of the byte before `in` belong to the next block.
@@ -399,7 +399,7 @@ MORSEL_INLINE OpenedArray open_npz(const std::string& path, const std::string& n
   const std::string doing = "opening '" + path + "/" + member->name + "'";
   const std::string identity = "npz:" + directory.file().path() + "#" + member->name;
   if (member->method == 0) return detail::open_stored_npy(directory, *member, doing, identity, options);
-#if defined(MORSEL_HAVE_ZLIB)
+#if MORSEL_HAVE_ZLIB
   if (member->method == 8) return detail::open_deflated_npy(directory, *member, doing, identity, options);
 #endif
   fail(Errc::unsupported, doing + ": compressed with " +

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <sleef.h>
-
 #include <morsel/kernel/impl/tile_table.hpp>
+#include <morsel/kernel/impl/vector_library.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {

@@ -54,7 +54,8 @@ struct Vector<float> {
 #define MORSEL_TILE_SLEEF_F(NAME, ULP) Sleef_cinz_##NAME##f1_##ULP##purec
 #endif
 
-// A SLEEF function on a vector, and on one element with the same bits.
+// A function on a vector, if the library has those, and on one element with the same bits.
+#if MORSEL_HAVE_SLEEF
 #define MORSEL_TILE_FUNCTION1(TYPE, NAME, ULP)                                                               \
   struct TYPE {                                                                                              \
     static Vector<double>::Type vector(Vector<double>::Type x) { return MORSEL_TILE_SLEEF_D(NAME, ULP)(x); } \
@@ -73,6 +74,18 @@ struct Vector<float> {
     static double one(double x, double y) { return Sleef_cinz_##NAME##d1_##ULP##purec(x, y); } \
     static float one(float x, float y) { return Sleef_cinz_##NAME##f1_##ULP##purec(x, y); }    \
   };
+#else
+#define MORSEL_TILE_FUNCTION1(TYPE, NAME, ULP)                   \
+  struct TYPE {                                                  \
+    static double one(double x) { return __builtin_##NAME(x); }  \
+    static float one(float x) { return __builtin_##NAME##f(x); } \
+  };
+#define MORSEL_TILE_FUNCTION2(TYPE, NAME, ULP)                               \
+  struct TYPE {                                                              \
+    static double one(double x, double y) { return __builtin_##NAME(x, y); } \
+    static float one(float x, float y) { return __builtin_##NAME##f(x, y); } \
+  };
+#endif
 MORSEL_TILE_FUNCTION1(Cbrt, cbrt, u10)
 MORSEL_TILE_FUNCTION1(Exp, exp, u10)
 MORSEL_TILE_FUNCTION1(Exp2, exp2, u10)
@@ -119,43 +132,52 @@ struct Sqrt {
   static float one(float x) { return __builtin_sqrtf(x); }
 };
 
-// Functions over a tile, whole vectors at a time; the last partial vector goes through a padded copy.
+// Functions over a tile, whole vectors at a time where they can; the last partial vector goes through a
+// padded copy.
 template <class F, class T>
 void apply1(Size n, T* o, const T* a) {
   typedef typename Vector<T>::Type V;
-  constexpr Size lanes = sizeof(V) / sizeof(T);
-  Size i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    V x;
-    __builtin_memcpy(&x, a + i, sizeof x);
-    x = F::vector(x);
-    __builtin_memcpy(o + i, &x, sizeof x);
-  }
-  if (i < n) {
-    V x{};
-    __builtin_memcpy(&x, a + i, (n - i) * sizeof(T));
-    x = F::vector(x);
-    __builtin_memcpy(o + i, &x, (n - i) * sizeof(T));
+  if constexpr (!requires(V v) { F::vector(v); }) {
+    for (Size i = 0; i < n; ++i) o[i] = F::one(a[i]);
+  } else {
+    constexpr Size lanes = sizeof(V) / sizeof(T);
+    Size i = 0;
+    for (; i + lanes <= n; i += lanes) {
+      V x;
+      __builtin_memcpy(&x, a + i, sizeof x);
+      x = F::vector(x);
+      __builtin_memcpy(o + i, &x, sizeof x);
+    }
+    if (i < n) {
+      V x{};
+      __builtin_memcpy(&x, a + i, (n - i) * sizeof(T));
+      x = F::vector(x);
+      __builtin_memcpy(o + i, &x, (n - i) * sizeof(T));
+    }
   }
 }
 template <class F, class T>
 void apply2(Size n, T* o, const T* a, const T* b) {
   typedef typename Vector<T>::Type V;
-  constexpr Size lanes = sizeof(V) / sizeof(T);
-  Size i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    V x, y;
-    __builtin_memcpy(&x, a + i, sizeof x);
-    __builtin_memcpy(&y, b + i, sizeof y);
-    x = F::vector(x, y);
-    __builtin_memcpy(o + i, &x, sizeof x);
-  }
-  if (i < n) {
-    V x{}, y{};
-    __builtin_memcpy(&x, a + i, (n - i) * sizeof(T));
-    __builtin_memcpy(&y, b + i, (n - i) * sizeof(T));
-    x = F::vector(x, y);
-    __builtin_memcpy(o + i, &x, (n - i) * sizeof(T));
+  if constexpr (!requires(V v) { F::vector(v, v); }) {
+    for (Size i = 0; i < n; ++i) o[i] = F::one(a[i], b[i]);
+  } else {
+    constexpr Size lanes = sizeof(V) / sizeof(T);
+    Size i = 0;
+    for (; i + lanes <= n; i += lanes) {
+      V x, y;
+      __builtin_memcpy(&x, a + i, sizeof x);
+      __builtin_memcpy(&y, b + i, sizeof y);
+      x = F::vector(x, y);
+      __builtin_memcpy(o + i, &x, sizeof x);
+    }
+    if (i < n) {
+      V x{}, y{};
+      __builtin_memcpy(&x, a + i, (n - i) * sizeof(T));
+      __builtin_memcpy(&y, b + i, (n - i) * sizeof(T));
+      x = F::vector(x, y);
+      __builtin_memcpy(o + i, &x, (n - i) * sizeof(T));
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 // The tile kernels. Included once per instruction set, inside a namespace of its own, after tile_table.hpp
-// and <sleef.h>; MORSEL_TILE_LEVEL is 0 (baseline), 1 (AVX2) or 2 (AVX-512). In the instruction-set files
+// and vector_library.hpp; MORSEL_TILE_LEVEL is 0 (baseline), 1 (AVX2) or 2 (AVX-512). In the instruction-set files
 // that namespace is unnamed on its inside, so nothing here leaks out of them: only built-in types, raw
 // pointers, templates and static members.
 //
