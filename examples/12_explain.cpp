@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
       morsel::explain({.memory = "64MiB", .threads = 2}, anomaly, morsel::stddev(t));
 
   std::cout << plan;
-  std::ofstream(argc > 1 ? argv[1] : "plan.svg") << plan.svg;
+  std::ofstream(argc > 1 ? argv[1] : "plan.svg") << plan.svg();
   std::ofstream("graph.dot") << morsel::graph(anomaly).dot();
 
   // A budget that cannot do is refused before anything is read, with the smallest that would do.
@@ -24,8 +24,8 @@ int main(int argc, char** argv) {
     return 1;
   } catch (const morsel::Error& error) {
     std::cout << error.what() << "\n";
-    return error.code() == morsel::Errc::budget_too_small && plan.svg.starts_with("<svg") &&
-                   plan.json.starts_with("{")
+    return error.code() == morsel::Errc::budget_too_small && plan.svg().starts_with("<svg") &&
+                   plan.json().starts_with("{")
                ? 0
                : 1;
   }

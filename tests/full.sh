@@ -57,7 +57,7 @@ stage_bare_debian() {
   if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then return 77; fi
   local debian=$build/debian
   rm -rf "$debian"
-  debootstrap --variant=minbase --include=ca-certificates,git bookworm "$debian" "${MORSEL_DEBIAN_MIRROR:-http://deb.debian.org/debian}" || return 1
+  debootstrap --variant=minbase --include=ca-certificates,git bookworm "$debian" ${MORSEL_DEBIAN_MIRROR:-} || return 1
   git clone -q --no-hardlinks "$root" "$debian/root/morsel" || return 1
   for variable in http_proxy https_proxy PIP_INDEX_URL PIP_CERT; do
     if [ -n "${!variable:-}" ]; then printf 'export %s=%q\n' "$variable" "${!variable}"; fi

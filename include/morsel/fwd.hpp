@@ -16,6 +16,6 @@ class Grid;
 class Error;
 class Workspace;
 struct ComputeOptions;
-struct Explanation;
+class Explanation;
 
 }  // namespace morsel::inline MORSEL_ABI

@@ -39,12 +39,17 @@ struct ComputeOptions {
 RunReport evaluate(const std::vector<Edge>& values, const std::vector<Target>& targets,
                    const ComputeOptions& options);
 
-/// What a run would do, and pictures of it.
-struct Explanation {
-  std::string text;  ///< table for people
-  std::string json;
-  std::string dot;  ///< Graphviz
-  std::string svg;  ///< drawn without Graphviz
+/// What a run would do, and pictures of it. Prints with << what text() gives.
+class Explanation {
+ public:
+  explicit Explanation(Plan plan) : plan_(std::make_shared<const Plan>(std::move(plan))) {}
+  std::string text() const { return to_text(*plan_); }  ///< table for people
+  std::string json() const { return to_json(*plan_); }
+  std::string dot() const { return to_dot(*plan_); }  ///< for Graphviz
+  std::string svg() const { return to_svg(*plan_); }  ///< drawn without Graphviz
+
+ private:
+  std::shared_ptr<const Plan> plan_;
 };
 
 /// Plans without running: no data is read. `targets` may be empty (results to memory).

@@ -7,7 +7,7 @@
 namespace morsel::inline MORSEL_ABI {
 
 /// The plan for computing arrays to memory: chunks, bytes, passes, peak, predicted I/O. Prints with <<;
-/// .json, .dot and .svg say the same. **Fails**: as compute would before it reads.
+/// .json(), .dot() and .svg() say the same. **Fails**: as compute would before it reads.
 Explanation explain(const std::vector<AnyLazyArray>& arrays, const ComputeOptions& options = {});
 inline Explanation explain(const AnyLazyArray& array, const ComputeOptions& options = {}) {
   return explain(std::vector<AnyLazyArray>{array}, options);

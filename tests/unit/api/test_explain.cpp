@@ -37,14 +37,14 @@ TEST_CASE("explain says what a run would do, and nothing runs", "[api][explain]"
       },
       counting<float>({100, 10}, {7, 3}));
   const Explanation plan = explain(sum(a), {.memory = "16MiB"});
-  CHECK(printed(plan) == plan.text);
-  CHECK(has(plan.text, "sum"));
-  CHECK(plan.json.front() == '{');
-  CHECK(has(plan.dot, "digraph"));
-  CHECK(has(plan.svg, "<svg"));
+  CHECK(printed(plan) == plan.text());
+  CHECK(has(plan.text(), "sum"));
+  CHECK(plan.json().front() == '{');
+  CHECK(has(plan.dot(), "digraph"));
+  CHECK(has(plan.svg(), "<svg"));
   const Explanation several = explain({.memory = "16MiB"}, min(a), max(a));
-  CHECK(has(several.text, "min"));
-  CHECK(has(several.text, "max"));
+  CHECK(has(several.text(), "min"));
+  CHECK(has(several.text(), "max"));
   CHECK(has(graph(sum(a)).dot(), "digraph"));
   CHECK(has(graph(min(a), max(a)).json(), "max"));
   CHECK_FALSE(ran);

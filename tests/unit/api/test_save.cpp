@@ -38,7 +38,7 @@ struct Folder {
 TEST_CASE("a saved array opens again", "[api][save]") {
   const Folder folder;
   const auto a = counting<float>({5, 4}, {2, 3}) * 2;
-  CHECK_FALSE(explain_save(a, folder.file("a.npy"), {.memory = "16MiB"}).text.empty());
+  CHECK_FALSE(explain_save(a, folder.file("a.npy"), {.memory = "16MiB"}).text().empty());
   CHECK(folder.count() == 0);
   save(a, folder.file("a.npy"));
   const auto b = open<float>(folder.file("a.npy"), {.chunks = {3, 2}, .dims = {"y", "x"}});

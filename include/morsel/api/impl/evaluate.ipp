@@ -128,8 +128,7 @@ MORSEL_INLINE Explanation explain_plan(const std::vector<Edge>& values, const st
   Limits limits;
   limits.threads = options.threads > 0 ? options.threads : workspace.threads();
   limits.memory_bytes = options.memory.is_default() ? workspace.memory_bytes() : options.memory.count();
-  const Plan plan = lower(graph, detail::targets_or_memory(values, targets), limits);
-  return {to_text(plan), to_json(plan), to_dot(plan), to_svg(plan)};
+  return Explanation(lower(graph, detail::targets_or_memory(values, targets), limits));
 }
 
 namespace detail {

@@ -15,7 +15,7 @@ MORSEL_INLINE std::ostream& operator<<(std::ostream& out, const AnyLazyArray& ar
   return out << to_string(array);
 }
 MORSEL_INLINE std::ostream& operator<<(std::ostream& out, const Explanation& explanation) {
-  return out << explanation.text;
+  return out << explanation.text();
 }
 MORSEL_INLINE std::ostream& operator<<(std::ostream& out, const Dims& dims) { return out << to_string(dims); }
 MORSEL_INLINE std::ostream& operator<<(std::ostream& out, const Grid& grid) { return out << to_string(grid); }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <functional>
 #include <support/evaluate.hpp>
 #include <support/failure.hpp>
 #include <support/paths.hpp>
@@ -12,12 +13,6 @@
 #include <thread>
 
 namespace {
-
-#if defined(_OPENMP)
-constexpr bool has_openmp = true;
-#else
-constexpr bool has_openmp = false;
-#endif
 
 using namespace morsel;
 using morsel_test::contains;
@@ -34,9 +29,8 @@ std::vector<Edge> some_values() {
           reduced(Reduction::stddev, flip(x, {1}), {1})};
 }
 
-}  // namespace
-
-TEST_CASE("sixteen threads computing at once in one workspace get the values of one", "[exec][workspace]") {
+/// `run` calls its argument with 0 to 15, in sixteen threads.
+void compute_in_sixteen(const std::function<void(const std::function<void(std::size_t)>&)>& run) {
   const std::vector<Edge> values = some_values();
   std::vector<test::Whole> want;
   std::size_t largest = 0;
@@ -44,39 +38,48 @@ TEST_CASE("sixteen threads computing at once in one workspace get the values of 
     want.push_back(test::Eager()(e));
     largest = std::max(largest, test::smallest_budget({e}, 2));
   }
-  for (const bool openmp : {false, true})
-    for (const double factor : {1.0, 1.5}) {
-      if (openmp && !has_openmp) continue;
-      INFO("OpenMP " << openmp << ", " << factor << " x the largest need");
-      const auto bytes = static_cast<std::size_t>(factor * static_cast<double>(largest));
-      Workspace workspace({.memory = bytes, .threads = 2});
-      std::atomic<int> wrong{0}, done{0};
-      const auto work = [&](std::size_t k) {
-        for (std::size_t i = 0; i < values.size(); ++i) {
-          const std::size_t n = (i + k) % values.size();
-          try {
-            if (test::difference(want[n], value_of(values[n], {.workspace = workspace})) != "") ++wrong;
-          } catch (...) {
-            ++wrong;
-          }
-          ++done;
+  for (const double factor : {1.0, 1.5}) {
+    INFO(factor << " x the largest need");
+    const auto bytes = static_cast<std::size_t>(factor * static_cast<double>(largest));
+    Workspace workspace({.memory = bytes, .threads = 2});
+    std::atomic<int> wrong{0}, done{0};
+    run([&](std::size_t k) {
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const std::size_t n = (i + k) % values.size();
+        try {
+          if (test::difference(want[n], value_of(values[n], {.workspace = workspace})) != "") ++wrong;
+        } catch (...) {
+          ++wrong;
         }
-      };
-      if (openmp) {
-#if defined(_OPENMP)
-#pragma omp parallel for num_threads(16) schedule(static, 1)
-#endif
-        for (int k = 0; k < 16; ++k) work(static_cast<std::size_t>(k));
-      } else {
-        std::vector<std::thread> threads;
-        for (std::size_t k = 0; k < 16; ++k) threads.emplace_back(work, k);
-        for (std::thread& t : threads) t.join();
+        ++done;
       }
-      CHECK(done == 16 * static_cast<int>(values.size()));
-      CHECK(wrong == 0);
-      CHECK(workspace.granted_bytes() == 0);
-      CHECK(workspace.peak_granted_bytes() <= bytes);
-    }
+    });
+    CHECK(done == 16 * static_cast<int>(values.size()));
+    CHECK(wrong == 0);
+    CHECK(workspace.granted_bytes() == 0);
+    CHECK(workspace.peak_granted_bytes() <= bytes);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("sixteen threads computing at once in one workspace get the values of one", "[exec][workspace]") {
+  compute_in_sixteen([](const std::function<void(std::size_t)>& work) {
+    std::vector<std::thread> threads;
+    for (std::size_t k = 0; k < 16; ++k) threads.emplace_back(work, k);
+    for (std::thread& t : threads) t.join();
+  });
+}
+
+TEST_CASE("sixteen OpenMP threads computing at once get the values of one", "[exec][workspace]") {
+#if defined(_OPENMP)
+  compute_in_sixteen([](const std::function<void(std::size_t)>& work) {
+#pragma omp parallel for num_threads(16) schedule(static, 1)
+    for (int k = 0; k < 16; ++k) work(static_cast<std::size_t>(k));
+  });
+#else
+  MORSEL_SKIP("built without OpenMP");
+#endif
 }
 
 TEST_CASE("a run that waits for memory can be cancelled, and those behind it go on", "[exec][workspace]") {
