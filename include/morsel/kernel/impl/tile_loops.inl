@@ -1,6 +1,6 @@
 // The tile kernels. Included once per instruction set, inside a namespace of its own, after tile_table.hpp
-// and vector_library.hpp; MORSEL_TILE_LEVEL is 0 (baseline), 1 (AVX2) or 2 (AVX-512). In the instruction-set files
-// that namespace is unnamed on its inside, so nothing here leaks out of them: only built-in types, raw
+// and vector_library.hpp; MORSEL_TILE_LEVEL is 0 (baseline), 1 (AVX2) or 2 (AVX-512). In the instruction-set
+// files that namespace is unnamed on its inside, so nothing here leaks out of them: only built-in types, raw
 // pointers, templates and static members.
 //
 // Every floating-point operation is rounded once and none is contracted, so that all levels give the same
