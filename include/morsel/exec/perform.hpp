@@ -5,7 +5,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
-#include <morsel/exec/run.hpp>
+#include <morsel/exec/progress.hpp>
 #include <morsel/kernel/leaf.hpp>
 #include <morsel/plan/lower.hpp>
 #include <mutex>

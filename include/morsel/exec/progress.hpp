@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <functional>
-#include <morsel/base/checked.hpp>
+#include <morsel/array/buffer.hpp>
 #include <string>
 
 namespace morsel::inline MORSEL_ABI {
@@ -21,6 +21,15 @@ struct Progress {
   bool finished = false;         ///< the last report of a run that succeeded
 };
 using ProgressCallback = std::function<void(const Progress&)>;
+
+/// The value so far of a reduction: elements of its result over what has been absorbed. `output`: its number
+/// in the call; `done` of `total` chunks. Never called from two threads at once.
+struct Partial {
+  std::size_t output = 0;
+  Index done = 0, total = 0;
+  BufferView values;
+};
+using PartialCallback = std::function<void(const Partial&)>;
 
 /// A bar with rate and time left on stderr; on a terminal it redraws itself, elsewhere it stays silent unless
 /// `always`.

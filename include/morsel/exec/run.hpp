@@ -13,15 +13,6 @@
 
 namespace morsel::inline MORSEL_ABI {
 
-/// The value so far of a reduction: elements of its result over what has been absorbed. `output`: its number
-/// in the call; `done` of `total` chunks. Never called from two threads at once.
-struct Partial {
-  std::size_t output = 0;
-  Index done = 0, total = 0;
-  BufferView values;
-};
-using PartialCallback = std::function<void(const Partial&)>;
-
 struct RunOptions {
   int threads = 1;
   ProgressCallback progress;
@@ -50,5 +41,5 @@ RunReport run(const Plan& plan, const std::vector<Target>& targets, const RunOpt
 }  // namespace morsel::inline MORSEL_ABI
 
 #if defined(MORSEL_HEADER_ONLY)
-#include <morsel/exec/impl/run.ipp>
+#include <morsel/exec/sweep_job.hpp>  // brings the body
 #endif

@@ -15,6 +15,7 @@
 #include <memory>
 #include <morsel/exec/perform.hpp>
 #include <morsel/exec/pool.hpp>
+#include <morsel/exec/run.hpp>
 #include <morsel/exec/trace.hpp>
 #include <mutex>
 #include <random>
@@ -110,3 +111,7 @@ class LaneJob : public Job {
 SweepJob*& current_job();
 
 }  // namespace morsel::inline MORSEL_ABI::detail
+
+#if defined(MORSEL_HEADER_ONLY)
+#include <morsel/exec/impl/run.ipp>
+#endif

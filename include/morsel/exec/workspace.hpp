@@ -42,5 +42,5 @@ std::size_t available_memory_bytes();  ///< cgroup-aware: limit less usage, or w
 }  // namespace morsel::inline MORSEL_ABI
 
 #if defined(MORSEL_HEADER_ONLY)
-#include <morsel/exec/impl/workspace.ipp>
+#include <morsel/exec/pool.hpp>  // brings the body
 #endif
