@@ -212,13 +212,8 @@ std::string try_once(const Program& program, const Expected& expected, std::uint
     if (options.threads == 1 && options.shuffle_seed == 0 && report.peak_bytes > plan.peak_bytes)
       return "peak " + std::to_string(report.peak_bytes) + " of one thread above the predicted " +
              std::to_string(plan.peak_bytes);
-    // One read of a spill file takes as many requests as its region has rows; where there are very many
-    // steps, some stand for all.
-    const bool spills =
-        std::any_of(plan.results.begin(), plan.results.end(), [](const Result& r) { return r.spilled; });
-    const bool exact = std::all_of(plan.stages.begin(), plan.stages.end(),
-                                   [](const Stage& s) { return s.steps.count() <= cost::exact_steps; });
-    if (exact && !spills && report.requests != plan.prediction.requests)
+    const bool exact = plan.prediction.exact;
+    if (exact && report.requests != plan.prediction.requests)
       return std::to_string(report.requests) + " requests, predicted " +
              std::to_string(plan.prediction.requests);
     if (exact && report.bytes_decoded != plan.prediction.decoded_bytes)

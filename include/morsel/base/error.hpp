@@ -53,6 +53,10 @@ class Error : public std::runtime_error {
 /// Throws `Error{code, message}`; keeps call sites one line and out of the hot path.
 [[noreturn]] void fail(Errc code, std::string message);
 
+/// Inside a catch block around a user's function: throws on what is an Error or exhausted memory, anything
+/// else as user_error "<doing>: a user's function threw; expected it to return, got '<its message>'".
+[[noreturn]] void rethrow_user_error(const std::string& doing);
+
 /// An IO error with the reason of `error_number` (an errno value) appended: "<doing>: No such file or
 /// directory".
 [[noreturn]] void fail_errno(int error_number, std::string doing);

@@ -25,11 +25,13 @@ struct Counters {
 
 /// States between tasks: the nodes of one tree over the leaves of one strip of kept elements.
 struct Tree {
-  std::map<std::pair<int, Index>, std::byte*> waiting;  ///< (level, index) -> one set of states
-  Index kept = 1;                                       ///< output elements of the strip
-  Index absorbed = 0;                                   ///< leaves
-  Index elements = 0;                                   ///< per output element, in those leaves
-  Region strip;
+  struct Node {
+    std::byte* states = nullptr;  ///< one set
+    Index leaves = 0;
+    Index elements = 0;  ///< per output element; only known while partials are reported
+  };
+  std::map<std::pair<int, Index>, Node> waiting;  ///< by level and index
+  Index kept = 1;                                 ///< output elements of the strip
 };
 
 /// Chunks that several tasks need, while they are here.
@@ -69,23 +71,27 @@ class StageRun {
   /// Takes states of tree node (level, index) of a group's strip; merges and, at the root, finishes.
   /// `states`: one set, whose life ends. Gives the change of bytes that wait.
   std::ptrdiff_t put(std::size_t group, const Region& strip, Index strip_number, int level, Index index,
-                     std::byte* states, Index kept, Index elements);
+                     std::byte* states, Index kept);
   /// Finished values of a strip go to their results, or to `snapshot` (one view per result) with `count`
   /// elements each.
   void finish_states(std::size_t group, const Region& strip, const std::byte* states, Index kept,
                      const Dims* leaf_position, const std::vector<BufferView>* snapshot = nullptr,
                      Index count = -1);
   /// A strip that one task saw whole.
-  void note_finished(std::size_t group, const Region& strip, Index leaves);
+  void note_finished(std::size_t group, Index strip_number);
   /// Results of reductions over no elements at all.
   void finish_empty();
   Index leaf_count(std::size_t group) const;
+  /// Elements per output element in some leaves.
+  Index elements_of(std::size_t group, Index first_leaf, Index leaves) const;
+  /// The kept axes of the units of one strip; reduced axes whole.
+  Region strip_of(std::size_t group, Index number) const;
   /// Memory that report_partials takes for a while.
   std::size_t partial_bytes() const;
   /// Hands the value so far of every reduction that goes to the caller to `callback`. Elements for which
   /// nothing has been absorbed yet are zero. Combiners whose states own memory are left out.
   void report_partials(const PartialCallback& callback);
-  bool tracks_partials = false;
+  void track_partials();
   void destroy_states(std::size_t group, std::byte* states, Index kept) const;
   /// Ends the lives of the right ones, also when merging fails.
   void merge_states(std::size_t group, std::byte* left, std::byte* right, Index kept) const;
@@ -96,8 +102,8 @@ class StageRun {
   class States;
   std::mutex mutex_;
   std::map<std::pair<std::size_t, Index>, Tree> trees_;
-  std::vector<std::vector<Region>> finished_strips_;  // per group, only while partials are reported
-  std::vector<Index> finished_leaves_;
+  std::vector<std::vector<bool>> finished_strips_;  // per group, by number, only while partials are reported
+  bool tracks_partials = false;
 };
 
 /// Values of an expression's streams at a box, and its program.

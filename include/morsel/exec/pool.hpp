@@ -1,6 +1,10 @@
 // Threads that wait between runs, and the memory ledger behind Workspace.
 #pragma once
 
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -21,6 +25,13 @@ struct Workspace::State {
   int threads = 1;
   std::uint64_t next_ticket = 0, serving = 0;
   std::set<std::uint64_t> given_up;
+  std::atomic<pid_t> process{::getpid()};
+  /// In a forked child the ledger begins anew: the runs that held it are the parent's.
+  void begin_anew_after_fork();
+  std::unique_lock<std::mutex> lock() {
+    if (process.load(std::memory_order_acquire) != ::getpid()) begin_anew_after_fork();
+    return std::unique_lock(mutex);
+  }
   void advance() {
     while (given_up.erase(serving)) ++serving;
   }
@@ -40,6 +51,7 @@ class Grant {
  private:
   std::shared_ptr<Workspace::State> state_;
   std::size_t bytes_ = 0;
+  pid_t process_ = 0;
 };
 
 /// Something threads can take part in until it is over.
@@ -55,8 +67,9 @@ class ThreadPool {
  public:
   enum class Kind : std::uint8_t { worker, lane };
   static ThreadPool& process();
-  /// Lets `count` threads take part in `job`, as soon as they are free.
-  void post(Kind kind, int count, const std::shared_ptr<Job>& job);
+  /// Lets `count` threads take part in `job`, as soon as they are free. False if none will: all are busy and
+  /// the system starts no more.
+  bool post(Kind kind, int count, const std::shared_ptr<Job>& job);
 
  private:
   void work(Kind kind);

@@ -48,7 +48,8 @@ struct RunState {
                                      std::to_string(budget) + ", got " + std::to_string(booked.load()));
     peak = std::max(peak, booked.load());
   }
-  void report(bool finished, const std::string& what, int pass);
+  /// Tells the callback, at most ten times a second; what it throws comes back.
+  std::exception_ptr report(bool finished, const std::string& what, int pass);
 };
 
 /// Runs the units of a sweep with any number of threads.
@@ -69,7 +70,6 @@ class SweepJob : public Job, public std::enable_shared_from_this<SweepJob> {
 
  private:
   bool stopping() const;
-  bool wait_for_chunk(std::unique_ptr<Task>& task);
   void release_chunks(Index place);
   std::unique_ptr<Task> book();
   void process(std::unique_ptr<Task> task, int thread);
@@ -88,9 +88,10 @@ class SweepJob : public Job, public std::enable_shared_from_this<SweepJob> {
   std::mutex mutex_;
   std::condition_variable changed_;
   Index next_ = 0, total_ = 0, finished_ = 0, next_delivery_ = 0, failed_unit_ = 0;
-  std::size_t in_flight_ = 0, most_in_flight_ = 1;
+  std::size_t in_flight_ = 0, most_in_flight_ = 1, reserved_ = 0;
   int participants_ = 0;
-  bool closed_ = false, lanes_on_ = false, lanes_posted_ = false, delivering_ = false;
+  bool closed_ = false, lanes_posted_ = false, delivering_ = false;
+  std::atomic<bool> lanes_on_{false};
   std::exception_ptr failure_;
   std::deque<std::unique_ptr<Task>> ready_, waiting_, parked_;
   std::map<Index, std::unique_ptr<Task>> held_;

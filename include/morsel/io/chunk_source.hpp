@@ -104,6 +104,13 @@ concept ReleasesRegions = ChunkSource<S> && requires(const S& s, const Region& r
   { s.release(region) } -> std::same_as<void>;
 };
 
+/// Optional ability: how many reads a fetch issues, as Fetched::requests will say, without any I/O. Asked for
+/// by explain. Without it a fetch is one.
+template <class S>
+concept PredictsRequests = ChunkSource<S> && requires(const S& s, const Dims& chunk, const Region& region) {
+  { s.requests(chunk, region) } -> std::same_as<Index>;
+};
+
 /// A shared, immutable handle on any source; models ChunkSource itself.
 class AnyChunkSource {
  public:
@@ -126,6 +133,7 @@ class AnyChunkSource {
   }
   BufferView lend(const Region& region) const { return self_->lend(region); }
   void release(const Region& region) const { self_->release(region); }
+  Index requests(const Dims& chunk, const Region& region) const { return self_->requests(chunk, region); }
   std::string identity() const { return self_->identity(); }
   std::string version() const { return self_->version(); }
 
@@ -140,6 +148,7 @@ class AnyChunkSource {
                         std::span<std::byte>) const = 0;
     virtual BufferView lend(const Region&) const = 0;
     virtual void release(const Region&) const = 0;
+    virtual Index requests(const Dims&, const Region&) const = 0;
     virtual std::string identity() const = 0;
     virtual std::string version() const = 0;
   };
@@ -162,6 +171,10 @@ class AnyChunkSource {
     }
     void release(const Region& r) const override {
       if constexpr (ReleasesRegions<S>) source_.release(r);
+    }
+    Index requests(const Dims& c, const Region& r) const override {
+      if constexpr (PredictsRequests<S>) return source_.requests(c, r);
+      return source_.spec().does_io ? 1 : 0;
     }
     std::string identity() const override { return source_.identity(); }
     std::string version() const override { return source_.version(); }

@@ -77,6 +77,7 @@ class RawSource {
               std::span<std::byte> scratch) const;
   BufferView lend(const Region& region) const;
   void release(const Region& region) const;
+  Index requests(const Dims& chunk, const Region& region) const;
   std::string identity() const { return options_.identity; }
   std::string version() const { return file_.version(); }
 

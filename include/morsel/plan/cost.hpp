@@ -29,4 +29,9 @@ inline constexpr std::size_t smallest_spill_bytes = 64 * 1024;
 /// Steps looked at one by one when a stage's memory is not the same for all.
 inline constexpr long long exact_steps = 4096;
 
+/// Steps whose reads are predicted one by one.
+inline constexpr long long predicted_steps = 1 << 20;
+/// Reads shorter than this on average are worth a note.
+inline constexpr std::size_t short_read_bytes = 4096;
+
 }  // namespace morsel::inline MORSEL_ABI::cost

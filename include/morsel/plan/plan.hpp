@@ -24,6 +24,7 @@ struct PlannedSource {
 
 /// What a run will read, known before it starts. Requests and decoded bytes are exact, encoded bytes a bound.
 struct Prediction {
+  bool exact = true;  ///< false: a stage has more than cost::predicted_steps steps, some stand for all
   Index requests = 0;
   Index chunks = 0;  ///< source chunks touched, counted once per pass
   std::size_t decoded_bytes = 0;

@@ -147,10 +147,8 @@ TEST_CASE("whatever a combiner fails at, its error comes out and no state is lef
           });
           const bool reached = *fault.left < 0;
           if (reached)
-            CHECK(contains(
-                failure,
-                std::string("user_error: computing: a user's function threw; expected it to return, got '") +
-                    fault.what + " failed'"));
+            CHECK(contains(failure, std::string(": a user's function threw; expected it to return, got '") +
+                                        fault.what + " failed'"));
           else
             CHECK(failure == "");
           CHECK(faults.alive == prototypes);

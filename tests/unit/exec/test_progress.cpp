@@ -1,8 +1,12 @@
 // What a run tells: progress that only grows, a trace that parses.
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <fstream>
+#include <limits>
 #include <morsel/exec/progress.hpp>
+#include <morsel/io/generated.hpp>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <support/evaluate.hpp>
 #include <support/failure.hpp>
 #include <support/paths.hpp>
@@ -76,4 +80,92 @@ TEST_CASE("a trace parses, and spans of one thread do not overlap", "[exec][trac
     for (std::size_t i = 1; i < list.size(); ++i)
       CHECK(list[i - 1].first + list[i - 1].second <= list[i].first + 1e-3);
   }
+}
+
+TEST_CASE("a progress callback that throws ends the run with its error, and nothing else",
+          "[exec][progress]") {
+  test::TestSourceOptions slow;
+  slow.delay = std::chrono::milliseconds(1);
+  const Counted a = Counted::make({3000}, {10}, slow);
+  const auto throws = [](const Progress&) { throw std::runtime_error("no more"); };
+  for (const int threads : {1, 2, 4})
+    for (const bool visits : {false, true}) {
+      INFO("threads " << threads << ", ordered visits " << visits);
+      const std::string failure = morsel_test::failure_of([&] {
+        const ComputeOptions options{.memory = 8 * MiB, .threads = threads, .progress = throws};
+        if (visits)
+          evaluate({a.edge}, {VisitTarget{[](const Region&, const BufferView&) {}, true}}, options);
+        else
+          value_of(reduced(Reduction::sum, a.edge), options);
+      });
+      CHECK(morsel_test::contains(failure, "got 'no more'"));
+      // Nothing of that run is left on this thread.
+      CHECK(test::element<double>(value_of(reduced(Reduction::sum, a.edge), {.threads = threads})) ==
+            2999.0 * 1500);
+    }
+}
+
+TEST_CASE("a progress callback may compute", "[exec][progress]") {
+  test::TestSourceOptions slow;
+  slow.delay = std::chrono::milliseconds(1);
+  const Counted a = Counted::make({3000}, {10}, slow), small = Counted::make({50}, {10});
+  for (const int threads : {1, 3}) {
+    int reports = 0, right = 0;
+    evaluate({a.edge}, {VisitTarget{[](const Region&, const BufferView&) {}, true}},
+             {.memory = 32 * MiB, .threads = threads, .progress = [&](const Progress&) {
+                ++reports;
+                right += test::element<double>(value_of(reduced(Reduction::sum, small.edge))) == 1225;
+              }});
+    CHECK(reports > 0);
+    CHECK(right == reports);
+  }
+}
+
+TEST_CASE("values reported so far are those of the chunks so far", "[exec][partial]") {
+  // Means of ones: any number of chunks gives one, none gives zero.
+  const std::uint8_t one = 1;
+  const Edge ones = morsel::astype(make_source(full_source(Type::uint8, {512, 3000}, &one),
+                                               View::identity({512, 3000}), ChunkSpec({1, 3000}), "ones"),
+                                   Type::float64);
+  for (const int threads : {1, 6})
+    for (const std::uint64_t seed : {1, 2}) {
+      long reports = 0, wrong = 0;
+      Index last = 0;
+      value_of(reduced(Reduction::mean, ones, {0}), {.memory = 256 * MiB,
+                                                     .threads = threads,
+                                                     .on_partial =
+                                                         [&](const Partial& p) {
+                                                           ++reports;
+                                                           last = p.done;
+                                                           CHECK(p.done <= p.total);
+                                                           for (std::size_t i = 0; i < 3000; ++i) {
+                                                             double v;
+                                                             std::memcpy(&v, p.values.data + 8 * i, 8);
+                                                             wrong += v != 0 && v != 1;
+                                                           }
+                                                         },
+                                                     .partial_period = std::chrono::milliseconds(0),
+                                                     .shuffle_seed = seed});
+      CHECK(reports > 0);
+      CHECK(wrong == 0);
+      CHECK(last > 0);
+    }
+}
+
+TEST_CASE("a reduction that has no value yet does not end a run that reports partial values",
+          "[exec][partial]") {
+  const Counted a = Counted::make({4000}, {100});
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const Edge late = morsel::apply(
+      Op::where, {morsel::apply(Op::less, {a.edge, Scalar::of(3500.0)}), Scalar::of(nan), a.edge});
+  morsel::ReductionOptions options;
+  options.skip_nan = true;
+  const Edge e = morsel::reduce(morsel::make_reducer(Reduction::argmax, Type::float64, options), late,
+                                morsel::all_axes(1), false);
+  int reports = 0;
+  const test::Whole got = value_of(e, {.memory = 8 * MiB,
+                                       .threads = 1,
+                                       .on_partial = [&](const Partial&) { ++reports; },
+                                       .partial_period = std::chrono::milliseconds(0)});
+  CHECK(test::element<std::int64_t>(got) == 3999);
 }

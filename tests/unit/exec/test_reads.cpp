@@ -261,3 +261,37 @@ TEST_CASE("0-d arrays go all the way", "[exec]") {
   CHECK(test::element<double>(value_of(make_constant(Type::float64, value_of(a.edge).data()))) == 0);
   CHECK(a.log->most_reads_of_a_chunk() > 0);
 }
+
+TEST_CASE("one file opened twice in different chunks is read rightly, with and without sharing", "[exec]") {
+  // Two openings are one source; each cuts it in its own way.
+  for (const bool regions : {true, false})
+    for (const bool shares : {true, false}) {
+      test::TestSourceOptions options;
+      options.regions = regions;
+      const Counted a = Counted::make({1000, 30}, {100, 30}, options);
+      const AnyChunkSource source = std::get<SourceNode>(a.edge.node->payload).source;
+      const Edge b = make_source(source, View::identity({1000, 30}), ChunkSpec({70, 30}), "b");
+      ComputeOptions run{.threads = 1};
+      if (!shares) run.skip_passes = {"share"};
+      const std::vector<test::Whole> got =
+          values_of({reduced(Reduction::sum, a.edge), reduced(Reduction::sum, b, {0})}, run);
+      INFO("regions " << regions << ", shares " << shares);
+      CHECK(test::element<double>(got[0]) == 29999.0 * 15000);
+      test::Eager eager;
+      eager.known[source.identity()] = a.values;
+      CHECK(test::difference(eager(reduced(Reduction::sum, b, {0})), got[1]) == "");
+    }
+}
+
+TEST_CASE("chunks are counted once per pass, whatever reads them", "[exec]") {
+  const Counted a = Counted::make({1000}, {10});
+  RunReport report;
+  const Edge rest = slice(a.edge, parse_slice("1:"));
+  values_of({reduced(Reduction::sum, a.edge), reduced(Reduction::max, rest)}, {.report = &report});
+  CHECK(report.chunks_read == 100);
+  CHECK(a.log->fetches == 100);
+  values_of({reduced(Reduction::sum, slice(a.edge, parse_slice("0:500"))),
+             reduced(Reduction::max, slice(a.edge, parse_slice("300:600")))},
+            {.report = &report});
+  CHECK(report.chunks_read == 60);
+}

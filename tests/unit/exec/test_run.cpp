@@ -186,9 +186,8 @@ TEST_CASE("the first error in the plan's order is thrown, whatever the threads",
              {a.edge, reduced(Reduction::sum, a.edge), reduced(Reduction::sum, flip(flip(a.edge, {0}), {0}))})
           CHECK(contains(failure_of([&] { value_of(e, o); }), "chunk 5 is damaged"));
         for (const Edge& e : {throwing, reduced(Reduction::max, throwing)})
-          CHECK(contains(
-              failure_of([&] { value_of(e, o); }),
-              "user_error: computing: a user's function threw; expected it to return, got 'element 57'"));
+          CHECK(contains(failure_of([&] { value_of(e, o); }),
+                         "a user's function threw; expected it to return, got 'element 57'"));
         CHECK(contains(failure_of([&] { value_of(chunks, o); }), "number 5"));
       }
   }

@@ -177,3 +177,62 @@ TEST_CASE("a child forked after a computation computes too", "[exec][fork]") {
     CHECK(test::element<double>(value_of(e, {.threads = 4})) == 79800);
   }
 }
+
+TEST_CASE("a child forked while a run holds all of a workspace computes in it", "[exec][fork]") {
+  if (test::environment("MORSEL_SANITIZER") == "thread")
+    MORSEL_SKIP("the thread sanitizer does not follow forks of programs with threads");
+  std::atomic<bool> inside{false}, leave{false};
+  test::TestSourceOptions holding;
+  holding.on_read = [&](Index) {
+    inside = true;
+    while (!leave) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  const Counted held = Counted::make({200}, {10}, holding), free = Counted::make({200}, {10});
+  const Edge e = reduced(Reduction::sum, free.edge);
+  Workspace workspace({.memory = test::smallest_budget({e}), .threads = 1});
+  std::thread first([&] { value_of(reduced(Reduction::sum, held.edge), {.workspace = workspace}); });
+  while (!inside) std::this_thread::yield();
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(30);
+    int status = 1;
+    try {
+      status = test::element<double>(value_of(e, {.workspace = workspace})) == 19900 ? 0 : 2;
+    } catch (...) {
+    }
+    _exit(status);
+  }
+  int status = -1;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  leave = true;
+  first.join();
+  CHECK(workspace.granted_bytes() == 0);
+}
+
+TEST_CASE("a run with a budget of its own lends what it leaves free to computing inside its tasks",
+          "[exec][nested]") {
+  const Counted outer = Counted::make({120}, {10}), inner = Counted::make({50}, {7});
+  const Edge sum = reduced(Reduction::sum, inner.edge);
+  std::atomic<int> values{0}, refusals{0};
+  MapChunksNode call;
+  call.inputs = {outer.edge};
+  call.function = [&](const ChunkInfo&, const std::vector<BufferView>& in, const BufferView& out) {
+    const std::string failure = failure_of([&] { values += test::element<double>(value_of(sum)) == 1225; });
+    refusals += contains(failure, "budget_too_small: computing inside a task");
+    copy_elements(in[0], out);
+  };
+  const Edge nested = map_chunks("nested", std::move(call), Type::float64);
+  const std::size_t smallest = test::smallest_budget({nested}), room = test::smallest_budget({sum});
+  for (const int threads : {1, 3}) {
+    values = refusals = 0;
+    RunReport report;
+    value_of(nested, {.memory = smallest + static_cast<std::size_t>(threads) * (room + 2 * MiB),
+                      .threads = threads,
+                      .report = &report});
+    CHECK(values + refusals == 12);
+    CHECK(values > 0);
+    if (threads == 1) CHECK(values == 12);
+    CHECK(report.peak_bytes <= report.budget_bytes);
+  }
+}

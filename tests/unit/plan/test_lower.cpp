@@ -1,5 +1,6 @@
 // How graphs become stages, steps and budgets.
 #include <catch2/catch.hpp>
+#include <morsel/io/generated.hpp>
 #include <morsel/kernel/map.hpp>
 #include <morsel/plan/cost.hpp>
 #include <set>
@@ -64,7 +65,8 @@ TEST_CASE("folds with equal states share them", "[plan]") {
   const Edge x = Counted::make({400, 300}, {50, 60}).edge;
   const auto folds = [](const Plan& plan) {
     std::size_t count = 0;
-    for (const ReduceGroup& group : plan.stages.at(0).groups) count += group.folds.size();
+    for (const Stage& stage : plan.stages)
+      for (const ReduceGroup& group : stage.groups) count += group.folds.size();
     return count;
   };
   const std::vector<Edge> edges{reduced(Reduction::var, x), reduced(Reduction::stddev, x),
@@ -207,4 +209,28 @@ TEST_CASE("very many chunks are planned in little memory", "[plan]") {
   CHECK(plan.peak_bytes <= 8 * MiB);
   CHECK(plan.sweeps.size() == 1);
   CHECK(plan.sweeps[0].order.empty());
+}
+
+TEST_CASE("the largest of very many unequal steps is found", "[plan]") {
+  const Index rows = 2'000'000;
+  const std::uint8_t one = 1;
+  const Edge a =
+      make_source(full_source(Type::uint8, {rows}, &one), View::identity({rows}), ChunkSpec(-1), "ones");
+  // 5,000 chunks; the indices of one of them lie far apart.
+  std::vector<Index> indices(500'000);
+  for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<Index>(i);
+  for (std::size_t i = 0; i < 100; ++i) indices[123'400 + i] = static_cast<Index>(i) * 1500;
+  const Edge taken = rechunk(take(a, indices, 0), ChunkSpec({100}));
+  const Edge joined =
+      rechunk(concat({slice(a, parse_slice("0:100000")), slice(a, parse_slice("0:1000000:100")),
+                      slice(a, parse_slice("0:390000"))},
+                     0),
+              ChunkSpec({100}));
+  for (const Edge& e : {taken, joined}) {
+    const Edge sums = per_chunk(reduced(Reduction::sum, e));
+    const test::Whole got = test::value_of(sums, {.memory = 64 * MiB, .threads = 2});
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < got.bytes.size() / 8; ++i) total += test::element<std::uint64_t>(got, i);
+    CHECK(total == 500'000);
+  }
 }

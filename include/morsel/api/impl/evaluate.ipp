@@ -33,26 +33,6 @@ class Nested {
   std::size_t bytes_;
 };
 
-/// Runs a plan. What a user's function throws comes out as Error, like all else but exhausted memory.
-MORSEL_INLINE RunReport run_for_user(const Plan& plan, const std::vector<Target>& targets,
-                                     const RunOptions& options) {
-  const auto refuse = [](const std::string& what) {
-    fail(Errc::user_error, "computing: a user's function threw; expected it to return, got '" + what + "'");
-  };
-  try {
-    return run(plan, targets, options);
-  } catch (const Error&) {
-    throw;
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (const std::exception& error) {
-    refuse(error.what());
-  } catch (...) {
-    refuse("something that is no std::exception");
-  }
-  return {};
-}
-
 MORSEL_INLINE std::vector<Target> targets_or_memory(const std::vector<Edge>& values,
                                                     const std::vector<Target>& targets) {
   std::vector<Target> all = targets;
@@ -114,7 +94,12 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
   run_options.partial_period = options.partial_period;
   run_options.shuffle_seed = options.shuffle_seed;
   const std::chrono::duration<double> planning = std::chrono::steady_clock::now() - begin;
-  RunReport report = run_for_user(plan, targets, run_options);
+  RunReport report;
+  try {
+    report = run(plan, targets, run_options);
+  } catch (...) {
+    rethrow_user_error("computing");
+  }
   report.plan_seconds = planning.count();
   report.budget_bytes = own_limit || !options.memory.is_default() ? options.memory.count() : granted;
   if (options.report) *options.report = report;

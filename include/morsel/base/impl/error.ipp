@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <morsel/base/error.hpp>
+#include <new>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -42,6 +44,24 @@ MORSEL_INLINE std::string_view name_of(Errc code) {
       return "internal_error";
   }
   return "unknown";
+}
+
+MORSEL_INLINE void rethrow_user_error(const std::string& doing) {
+  const auto refuse = [&](const std::string& what) {
+    fail(Errc::user_error, doing + ": a user's function threw; expected it to return, got '" + what + "'");
+  };
+  try {
+    throw;
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    refuse(error.what());
+  } catch (...) {
+    refuse("something that is no std::exception");
+  }
+  std::abort();  // not reached
 }
 
 MORSEL_INLINE Error Error::during(std::string_view what) const {

@@ -250,8 +250,6 @@ MORSEL_INLINE StageRun::StageRun(const Plan& the_plan, const Stage& the_stage,
       workspace_offset.push_back(at);
       at += expression_workspace_bytes(part);
     }
-  finished_strips_.resize(stage.groups.size());
-  finished_leaves_.resize(stage.groups.size(), 0);
   for (const ReduceGroup& group : stage.groups) {
     reducers.emplace_back();
     finishers.emplace_back();
@@ -279,9 +277,9 @@ MORSEL_INLINE StageRun::StageRun(const Plan& the_plan, const Stage& the_stage,
 
 MORSEL_INLINE StageRun::~StageRun() {
   for (auto& [key, tree] : trees_)
-    for (auto& [place, states] : tree.waiting) {
-      destroy_states(key.first, states, tree.kept);
-      ::operator delete (states, std::align_val_t{64});
+    for (auto& [place, node] : tree.waiting) {
+      destroy_states(key.first, node.states, tree.kept);
+      ::operator delete (node.states, std::align_val_t{64});
     }
 }
 
@@ -374,8 +372,7 @@ class StageRun::States {
 };
 
 MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& strip, Index strip_number,
-                                           int level, Index index, std::byte* states, Index kept,
-                                           Index elements) {
+                                           int level, Index index, std::byte* states, Index kept) {
   const std::size_t bytes = state_set_bytes(stage.groups[group], kept);
   const Index leaves = leaf_count(group);
   States node(*this, group, kept);
@@ -391,9 +388,8 @@ MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& stri
   std::unique_lock lock(mutex_);
   Tree& tree = trees_[{group, strip_number}];
   tree.kept = kept;
-  tree.strip = strip;
-  tree.elements += elements;
-  tree.absorbed += std::min(leaves, (index + 1) << level) - (index << level);
+  Index leaves_here = std::min(leaves, (index + 1) << level) - (index << level);
+  Index elements = tracks_partials ? elements_of(group, index << level, leaves_here) : 0;
   for (;;) {
     const Index count = (leaves + (Index{1} << level) - 1) >> level;
     if (count == 1) break;
@@ -404,14 +400,16 @@ MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& stri
     }
     const auto sibling = tree.waiting.find({level, index ^ 1});
     if (sibling == tree.waiting.end()) {
-      tree.waiting[{level, index}] = node.memory;
+      tree.waiting[{level, index}] = {node.memory, leaves_here, elements};
       node.memory = nullptr;
       node.alive = false;
       return change;
     }
     States other(*this, group, kept);
-    other.memory = sibling->second;
+    other.memory = sibling->second.states;
     other.alive = true;
+    leaves_here += sibling->second.leaves;
+    elements += sibling->second.elements;
     tree.waiting.erase(sibling);
     lock.unlock();  // large states merge side by side
     if (index & 1) std::swap(node.memory, other.memory);
@@ -427,18 +425,47 @@ MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& stri
   change -= static_cast<std::ptrdiff_t>(bytes);
   lock.lock();
   trees_.erase({group, strip_number});
-  if (tracks_partials) {
-    finished_strips_[group].push_back(strip);
-    finished_leaves_[group] += leaves;
-  }
+  if (tracks_partials) finished_strips_[group][static_cast<std::size_t>(strip_number)] = true;
   return change;
 }
 
-MORSEL_INLINE void StageRun::note_finished(std::size_t group, const Region& strip, Index leaves) {
+MORSEL_INLINE void StageRun::note_finished(std::size_t group, Index strip_number) {
   if (!tracks_partials) return;
   const std::lock_guard lock(mutex_);
-  finished_strips_[group].push_back(strip);
-  finished_leaves_[group] += leaves;
+  finished_strips_[group][static_cast<std::size_t>(strip_number)] = true;
+}
+
+MORSEL_INLINE void StageRun::track_partials() {
+  tracks_partials = true;
+  for (const ReduceGroup& group : stage.groups)
+    finished_strips_.emplace_back(static_cast<std::size_t>(units_along(stage, group, false)), false);
+}
+
+MORSEL_INLINE Index StageRun::elements_of(std::size_t group, Index first_leaf, Index leaves) const {
+  const std::vector<int>& axes = stage.groups[group].axes;
+  Index elements = 0;
+  for (Index leaf = first_leaf; leaf < first_leaf + leaves; ++leaf) {
+    Index rest = leaf, product = 1;
+    for (std::size_t k = axes.size(); k-- > 0;) {
+      const AxisGrid& grid = stage.grid.axis(static_cast<std::size_t>(axes[k]));
+      product *= grid.length(rest % grid.count());
+      rest /= grid.count();
+    }
+    elements += product;
+  }
+  return elements;
+}
+
+MORSEL_INLINE Region StageRun::strip_of(std::size_t group, Index number) const {
+  Region strip = Region::of(stage.shape);
+  for (std::size_t i = stage.shape.size(); i-- > 0;) {
+    if (is_reduced(stage.groups[group], i)) continue;
+    const AxisGrid& grid = stage.units.axis(i);
+    strip.lo[i] = grid.begin(number % grid.count());
+    strip.hi[i] = grid.end(number % grid.count());
+    number /= grid.count();
+  }
+  return strip;
 }
 
 MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Region& strip,
@@ -592,34 +619,29 @@ MORSEL_INLINE void StageRun::report_partials(const PartialCallback& callback) {
         snapshot[r] = BufferView::c_order(values[r].data(), result.shape, result.dtype.item_bytes());
       }
     // Copies of the states that wait, one strip after another; merging happens outside the lock.
-    std::vector<Region> finished;
-    Index done = 0;
-    std::vector<Index> strips;
+    std::map<Index, Index> leaves_of;  // per strip
     {
       const std::lock_guard lock(mutex_);
-      finished = finished_strips_[g];
-      done = finished_leaves_[g];
       for (const auto& [key, tree] : trees_)
-        if (key.first == g) strips.push_back(key.second), done += tree.absorbed;
+        if (key.first == g) leaves_of[key.second] = 0;
     }
-    if (done == 0) continue;
-    for (const Index number : strips) {
+    for (auto& [number, leaves] : leaves_of) {
       std::vector<std::byte*> copies;
       Index kept = 1, elements = 0;
-      Region strip;
       {
         const std::lock_guard lock(mutex_);
         const auto it = trees_.find({g, number});
-        if (it == trees_.end()) continue;  // finished meanwhile; the next report has it
+        if (it == trees_.end()) continue;  // finished meanwhile
         const Tree& tree = it->second;
         kept = tree.kept;
-        strip = tree.strip;
-        elements = tree.elements;
         const std::size_t bytes = state_set_bytes(group, kept);
         // In leaf order, whatever the level.
         std::vector<std::pair<Index, const std::byte*>> nodes;
-        for (const auto& [place, states] : tree.waiting)
-          nodes.emplace_back(place.second << place.first, states);
+        for (const auto& [place, node] : tree.waiting) {
+          nodes.emplace_back(place.second << place.first, node.states);
+          elements += node.elements;
+          leaves += node.leaves;
+        }
         std::sort(nodes.begin(), nodes.end());
         for (const auto& [first, states] : nodes) {
           auto* copy = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
@@ -628,16 +650,34 @@ MORSEL_INLINE void StageRun::report_partials(const PartialCallback& callback) {
         }
       }
       for (std::size_t i = 1; i < copies.size(); ++i) merge_states(g, copies[0], copies[i], kept);
-      if (!copies.empty()) finish_states(g, strip, copies[0], kept, nullptr, &snapshot, elements);
+      try {
+        if (!copies.empty())
+          finish_states(g, strip_of(g, number), copies[0], kept, nullptr, &snapshot, elements);
+      } catch (const Error&) {
+        // What is there so far has no value (argmax of NaNs alone): nothing to show yet.
+      }
       for (std::byte* copy : copies) ::operator delete (copy, std::align_val_t{64});
     }
+    // Taken last: a strip that has left the trees is among these.
+    std::vector<bool> finished;
+    {
+      const std::lock_guard lock(mutex_);
+      finished = finished_strips_[g];
+    }
+    Index done = 0;
+    for (std::size_t strip = 0; strip < finished.size(); ++strip)
+      if (finished[strip]) leaves_of[static_cast<Index>(strip)] = leaf_count(g);
+    for (const auto& [number, leaves] : leaves_of) done += leaves;
+    if (done == 0) continue;
     Index strips_total = units_along(stage, group, false);
     for (const StageFold& fold : group.folds)
       for (const Finish& finish : fold.finishes) {
         const std::size_t r = static_cast<std::size_t>(finish.result);
         if (!snapshot[r].data) continue;
         const BufferView target = result_view(finish.result);
-        for (const Region& strip : finished) {
+        for (std::size_t number = 0; number < finished.size(); ++number) {
+          if (!finished[number]) continue;
+          const Region strip = strip_of(g, static_cast<Index>(number));
           Region place = Region::of(target.shape);
           const bool whole_rank =
               target.shape.size() - finish.reducer->result_shape().size() == stage.shape.size();
@@ -852,9 +892,9 @@ MORSEL_INLINE Task::Fetch Task::fetch_shared(std::size_t number, FetchMode mode,
   const std::size_t place = static_cast<std::size_t>(unit_number_);
   for (std::size_t k = sweep_->need_begin[place]; k < sweep_->need_begin[place + 1] && found < 0; ++k) {
     const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(sweep_->needs[k])];
-    if (chunk.chunk == f.chunk && run_.plan.stages[static_cast<std::size_t>(chunk.stage)]
-                                          .ports[static_cast<std::size_t>(chunk.port)]
-                                          .source.identity() == identity)
+    const Port& other =
+        run_.plan.stages[static_cast<std::size_t>(chunk.stage)].ports[static_cast<std::size_t>(chunk.port)];
+    if (chunk.chunk == f.chunk && other.source.identity() == identity && other.grid == port.grid)
       found = sweep_->needs[k];
   }
   if (found < 0) fail(Errc::internal_error, "reading a shared chunk: it is not in the plan");
@@ -1171,7 +1211,11 @@ MORSEL_INLINE void Task::evaluate_ports() {
       info.position = port.grid.overlapping(hull).lo;
       info.number = port.grid.number(info.position);
       info.count = port.grid.count();
-      port.call->function(info, inputs, port_views_[p]);
+      try {
+        port.call->function(info, inputs, port_views_[p]);
+      } catch (...) {
+        rethrow_user_error("computing chunk " + to_string(info.position) + " of '" + port.name + "'");
+      }
     }
   }
 }
@@ -1249,9 +1293,13 @@ MORSEL_INLINE bool Task::compute(const std::stop_token& stop) {
   stop_ = stop;
   decode(stop);
   if (stop.stop_requested()) fail(Errc::cancelled, "running '" + run_.stage.name + "': cancelled");
-  evaluate_ports();
-  store_outputs();
-  reduce_step();
+  try {
+    evaluate_ports();
+    store_outputs();
+    reduce_step();
+  } catch (...) {
+    rethrow_user_error("computing '" + run_.stage.name + "' at " + to_string(box_));
+  }
   for (std::size_t p = 0; p < run_.stage.ports.size(); ++p)
     if (run_.stage.ports[p].kind == Port::Kind::source && layout_.needs[p].needed)
       run_.stage.ports[p].source.release(layout_.needs[p].hull());
@@ -1396,18 +1444,14 @@ MORSEL_INLINE std::ptrdiff_t Task::finish() {
       }
       std::byte* states = state.set(state.stack.back().set);
       run_.finish_states(g, state.strip, states, state.kept, nullptr);
-      run_.note_finished(g, state.strip, leaves);
+      run_.note_finished(g, state.strip_number);
       run_.destroy_states(g, states, state.kept);
     } else {
-      Index elements = 1;
-      for (const int axis : run_.stage.groups[g].axes)
-        elements *= unit_.hi[static_cast<std::size_t>(axis)] - unit_.lo[static_cast<std::size_t>(axis)];
       while (!state.stack.empty()) {
         const GroupState::Entry entry = state.stack.back();
         state.stack.pop_back();
         change += run_.put(g, state.strip, state.strip_number, entry.level, entry.index, state.set(entry.set),
-                           state.kept, elements);
-        elements = 0;
+                           state.kept);
       }
     }
     state.stack.clear();
@@ -1581,7 +1625,7 @@ MORSEL_INLINE void Task::place_walk(std::size_t g, Walk& walk, const Region& box
     if (!is_reduced(group, a)) walk.start[s] += state.kept_steps[a] * (box.lo[a] - state.strip.lo[a]);
     walk.start[s + 1] += state.index_steps[a] * box.lo[a];
   }
-  for (std::size_t f = 0; f < group.folds.size(); ++f) {
+  for (std::size_t f = 0; states && f < group.folds.size(); ++f) {
     walk.states[f] = states;
     states += aligned(static_cast<std::size_t>(state.kept) * run_.reducers[g][f]->state_bytes());
   }

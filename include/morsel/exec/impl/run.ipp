@@ -58,15 +58,15 @@ MORSEL_INLINE SweepJob*& current_job() {
 // ---- RunState
 // -------------------------------------------------------------------------------------------------
 
-MORSEL_INLINE void RunState::report(bool finished, const std::string& what, int pass) {
-  if (!options.progress) return;
+MORSEL_INLINE std::exception_ptr RunState::report(bool finished, const std::string& what, int pass) {
+  if (!options.progress) return nullptr;
   std::unique_lock lock(progress_mutex, std::defer_lock);
   if (finished)
     lock.lock();
   else if (!lock.try_lock())
-    return;
+    return nullptr;
   const auto now = std::chrono::steady_clock::now();
-  if (!finished && now - last_report < std::chrono::milliseconds(100)) return;
+  if (!finished && now - last_report < std::chrono::milliseconds(100)) return nullptr;
   last_report = now;
   Progress progress;
   progress.what = what;
@@ -82,7 +82,12 @@ MORSEL_INLINE void RunState::report(bool finished, const std::string& what, int 
     progress.seconds_left = progress.seconds * static_cast<double>(progress.total - progress.done) /
                             static_cast<double>(progress.done);
   progress.finished = finished;
-  options.progress(progress);
+  try {
+    options.progress(progress);
+  } catch (...) {
+    return std::current_exception();
+  }
+  return nullptr;
 }
 
 // ---- SweepJob
@@ -121,11 +126,13 @@ MORSEL_INLINE bool SweepJob::reserve(std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   if (run_.booked + bytes > run_.budget) return false;
   run_.book(bytes);
+  reserved_ += bytes;
   return true;
 }
 MORSEL_INLINE void SweepJob::give_back(std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   run_.booked -= bytes;
+  reserved_ -= bytes;
   changed_.notify_all();
 }
 
@@ -155,7 +162,7 @@ MORSEL_INLINE std::unique_ptr<Task> SweepJob::book() {
     }
     const std::size_t more = free_.empty() ? sweep_.task_bytes : 0;
     if (run_.booked + bytes + more > run_.budget) {
-      if (in_flight_ == 0)
+      if (in_flight_ == 0 && reserved_ == 0)
         fail(Errc::internal_error, "running '" + stage.stage.name +
                                        "': the planned peak was too low; expected " +
                                        std::to_string(bytes + more) + " bytes free, got " +
@@ -171,19 +178,24 @@ MORSEL_INLINE std::unique_ptr<Task> SweepJob::book() {
     }
   }
   run_.book(bytes);
-  if (!sweep_.needs.empty())
-    for (std::size_t k = sweep_.need_begin[place]; k < sweep_.need_begin[place + 1]; ++k) {
-      const SharedChunk& chunk = sweep_.chunks[static_cast<std::size_t>(sweep_.needs[k])];
-      if (chunk.first == next_)
-        window_.entries[static_cast<std::size_t>(sweep_.needs[k])].memory = take_memory(chunk.bytes);
-    }
-  ++in_flight_;
-  auto task = std::make_unique<Task>(stage, memory);
-  task->memory = memory;
-  task->stage_index = index;
-  task->begin(next_, unit_region(stage.stage, axes_[index], unit.number), &sweep_, &window_);
-  ++next_;
-  return task;
+  try {
+    if (!sweep_.needs.empty())
+      for (std::size_t k = sweep_.need_begin[place]; k < sweep_.need_begin[place + 1]; ++k) {
+        const SharedChunk& chunk = sweep_.chunks[static_cast<std::size_t>(sweep_.needs[k])];
+        if (chunk.first == next_)
+          window_.entries[static_cast<std::size_t>(sweep_.needs[k])].memory = take_memory(chunk.bytes);
+      }
+    auto task = std::make_unique<Task>(stage, memory);
+    task->memory = memory;
+    task->stage_index = index;
+    task->begin(next_, unit_region(stage.stage, axes_[index], unit.number), &sweep_, &window_);
+    ++in_flight_;
+    ++next_;
+    return task;
+  } catch (...) {
+    free_.push_back(memory);  // the run fails; what else was booked goes with it
+    throw;
+  }
 }
 
 /// The unit at `place` is done with its shared chunks. **Requires**: the lock.
@@ -286,8 +298,13 @@ MORSEL_INLINE void SweepJob::process(std::unique_ptr<Task> task, int thread) {
           waiting_.push_back(std::move(task));
           if (!lanes_posted_) {
             lanes_posted_ = true;
-            ThreadPool::process().post(ThreadPool::Kind::lane, lane_count,
-                                       std::make_shared<LaneJob>(shared_from_this()));
+            // Where the system gives no thread for it, workers read themselves.
+            lanes_on_ = ThreadPool::process().post(ThreadPool::Kind::lane, lane_count,
+                                                   std::make_shared<LaneJob>(shared_from_this()));
+          }
+          if (!lanes_on_) {
+            std::move(waiting_.begin(), waiting_.end(), std::back_inserter(ready_));
+            waiting_.clear();
           }
           changed_.notify_all();
           return;
@@ -311,7 +328,10 @@ MORSEL_INLINE void SweepJob::process(std::unique_ptr<Task> task, int thread) {
     parked_.clear();
     if (task) release(std::move(task), 0);
   }
-  run_.report(false, stage.name, stage.pass);
+  if (const std::exception_ptr error = run_.report(false, stage.name, stage.pass)) {
+    const std::lock_guard lock(mutex_);
+    note_failure(place, error);
+  }
   partial();
 }
 
@@ -319,12 +339,9 @@ MORSEL_INLINE void SweepJob::process(std::unique_ptr<Task> task, int thread) {
 MORSEL_INLINE void SweepJob::release(std::unique_ptr<Task> task, std::ptrdiff_t waiting_bytes) {
   free_.push_back(task->memory);
   const Index place = task->place();
-  run_.booked -= node_bytes_[task->stage_index];
+  // States that now wait in the trees take the place of those that were booked for it.
+  run_.booked += static_cast<std::size_t>(waiting_bytes) - node_bytes_[task->stage_index];
   task.reset();
-  if (waiting_bytes > 0)
-    run_.book(static_cast<std::size_t>(waiting_bytes));
-  else
-    run_.booked -= static_cast<std::size_t>(-waiting_bytes);
   release_chunks(place);
   --in_flight_;
   changed_.notify_all();
@@ -366,7 +383,10 @@ MORSEL_INLINE void SweepJob::deliver_in_order(std::unique_ptr<Task> task) {
     else
       ++finished_;
     release(std::move(next), waiting);
-    run_.report(false, stages_[0]->stage.name, stages_[0]->stage.pass);
+    lock.unlock();  // the callback may compute something itself
+    error = run_.report(false, stages_[0]->stage.name, stages_[0]->stage.pass);
+    lock.lock();
+    if (error) note_failure(number, error);
   }
   delivering_ = false;
 }
@@ -510,7 +530,7 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
       if (options.stop.stop_requested()) fail(Errc::cancelled, "running '" + stage.name + "': cancelled");
       owned.push_back(std::make_unique<StageRun>(plan, stage, targets, results.memory, state.counters));
       owned.back()->finish_empty();
-      owned.back()->tracks_partials = static_cast<bool>(options.on_partial);
+      if (options.on_partial) owned.back()->track_partials();
       stages.push_back(owned.back().get());
       units += stage.units.count();
     }
@@ -532,8 +552,14 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
       const auto job = std::make_shared<SweepJob>(state, one, its_stages);
       const Index helpers = std::min<Index>(plan.threads - 1, count - 1);
       if (helpers > 0) ThreadPool::process().post(ThreadPool::Kind::worker, static_cast<int>(helpers), job);
-      job->take_part();
-      job->finish();
+      std::exception_ptr error;
+      try {
+        job->take_part();
+      } catch (...) {
+        error = std::current_exception();
+      }
+      job->finish();  // helpers must be gone before anything that they use
+      if (error) std::rethrow_exception(error);
     };
     if (parts.empty())
       run_sweep(sweep, stages);
@@ -546,7 +572,9 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
       AnyChunkSink handle = sink->sink;
       handle.commit();
     }
-  state.report(true, plan.stages.empty() ? "" : plan.stages.back().name, plan.passes - 1);
+  if (const std::exception_ptr error =
+          state.report(true, plan.stages.empty() ? "" : plan.stages.back().name, plan.passes - 1))
+    std::rethrow_exception(error);
   state.trace.write(options.trace);
 
   RunReport report;
@@ -555,7 +583,7 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
   report.bytes_read = state.counters.bytes_read;
   report.bytes_decoded = state.counters.bytes_decoded;
   report.requests = state.counters.requests;
-  report.chunks_read = plan.prediction.chunks - state.counters.missing;
+  report.chunks_read = std::max<Index>(0, plan.prediction.chunks - state.counters.missing);
   report.chunks_missing = state.counters.missing;
   report.units = state.counters.units;
   report.threads = plan.threads;

@@ -11,6 +11,7 @@
 #include <morsel/exec/pool.hpp>
 #include <morsel/exec/workspace.hpp>
 #include <string>
+#include <thread>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
@@ -169,18 +170,35 @@ MORSEL_INLINE Workspace& Workspace::process() {
 MORSEL_INLINE std::size_t Workspace::memory_bytes() const { return state_->limit; }
 MORSEL_INLINE int Workspace::threads() const { return state_->threads; }
 MORSEL_INLINE std::size_t Workspace::granted_bytes() const {
-  const std::lock_guard lock(state_->mutex);
+  const auto lock = state_->lock();
   return state_->granted;
 }
 MORSEL_INLINE std::size_t Workspace::peak_granted_bytes() const {
-  const std::lock_guard lock(state_->mutex);
+  const auto lock = state_->lock();
   return state_->peak;
+}
+
+MORSEL_INLINE void Workspace::State::begin_anew_after_fork() {
+  constexpr pid_t busy = -1;
+  pid_t parent = process.load(std::memory_order_acquire);
+  if (parent == busy || !process.compare_exchange_strong(parent, busy)) {
+    while (process.load(std::memory_order_acquire) == busy) std::this_thread::yield();
+    return;
+  }
+  // The mutex may have been locked by a thread that is not here.
+  new (&mutex) std::mutex;
+  new (&changed) std::condition_variable;
+  granted = peak = 0;
+  next_ticket = serving = 0;
+  new (&given_up) std::set<std::uint64_t>;
+  process.store(::getpid(), std::memory_order_release);
 }
 
 MORSEL_INLINE Grant::Grant(std::shared_ptr<Workspace::State> state, std::size_t least, std::size_t wish,
                            std::stop_token stop)
     : state_(std::move(state)) {
-  std::unique_lock lock(state_->mutex);
+  std::unique_lock lock = state_->lock();
+  process_ = state_->process;
   if (least > state_->limit)
     fail(Errc::budget_too_small, "asking for memory: the workspace is too small; expected at least " +
                                      std::to_string(least) + " bytes, got " + std::to_string(state_->limit));
@@ -206,7 +224,8 @@ MORSEL_INLINE Grant::Grant(std::shared_ptr<Workspace::State> state, std::size_t 
 }
 
 MORSEL_INLINE Grant::~Grant() {
-  const std::lock_guard lock(state_->mutex);
+  const auto lock = state_->lock();
+  if (process_ != state_->process) return;  // forgotten by the fork
   state_->granted -= bytes_;
   state_->changed.notify_all();
 }
@@ -237,7 +256,7 @@ MORSEL_INLINE void ThreadPool::after_fork(bool child) {
   idle_[0] = idle_[1] = total_[0] = total_[1] = 0;
 }
 
-MORSEL_INLINE void ThreadPool::post(Kind kind, int count, const std::shared_ptr<Job>& job) {
+MORSEL_INLINE bool ThreadPool::post(Kind kind, int count, const std::shared_ptr<Job>& job) {
   const std::lock_guard lock(*mutex_);
   for (int i = 0; i < count; ++i) jobs_->emplace_back(kind, job);
   const int k = static_cast<int>(kind);
@@ -246,6 +265,7 @@ MORSEL_INLINE void ThreadPool::post(Kind kind, int count, const std::shared_ptr<
   while (idle_[k] < waiting && start(kind)) {
   }
   changed_->notify_all();
+  return waiting - idle_[k] < count;
 }
 
 MORSEL_INLINE bool ThreadPool::start(Kind kind) {

@@ -48,11 +48,8 @@ class FunctionSource : public WithoutIo {
               std::span<std::byte>) const {
     try {
       fill_(state_.get(), region, out);
-    } catch (const Error&) {
-      throw;
-    } catch (const std::exception& e) {
-      fail(Errc::user_error,
-           "computing region " + to_string(region) + " of a function array: the function threw: " + e.what());
+    } catch (...) {
+      rethrow_user_error("computing region " + to_string(region) + " of a function array");
     }
   }
   std::string identity() const { return identity_; }

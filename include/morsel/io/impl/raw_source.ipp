@@ -88,19 +88,25 @@ MORSEL_INLINE void gather_runs(std::byte* to, const std::byte* from, std::size_t
   }
 }
 
-/// Reads runs one behind the other into `to`. Runs and gaps below a page, where another system call costs
-/// more than the bytes between, are read as one span of at most 64 KiB on the stack and picked apart.
+/// Reads runs one behind the other into `to`, or without a file only counts the reads. Runs and gaps below a
+/// page, where another system call costs more than the bytes between, are read as one span of at most 64 KiB
+/// on the stack and picked apart.
 class RunReader {
  public:
+  explicit RunReader(std::size_t run_bytes) : run_bytes_(run_bytes) {}
   RunReader(const File& file, std::size_t run_bytes, std::byte* to, FetchMode mode,
             const std::stop_token& stop)
-      : file_(file), run_bytes_(run_bytes), to_(to), mode_(mode), stop_(stop) {}
+      : file_(&file), run_bytes_(run_bytes), to_(to), mode_(mode), stop_(&stop) {}
 
   /// False: would block.
   bool add(Index offset, Index count, Index stride) {
     const Index run = static_cast<Index>(run_bytes_);
     if (run_bytes_ >= short_bytes || (count > 1 && stride - run >= gap_bytes)) {
       if (!flush()) return false;
+      if (!file_) {
+        requests_ += count;
+        return true;
+      }
       for (; count > 0; --count, offset += stride)
         if (!read(offset, run_bytes_)) return false;
       return true;
@@ -125,7 +131,8 @@ class RunReader {
     strips_ = 0;
     if (strips == 1 && strip_[0].count == 1) return read(begin_, run_bytes_);
     ++requests_;
-    if (!file_.read(begin_, {span_, static_cast<std::size_t>(end_ - begin_)}, mode_, stop_)) return false;
+    if (!file_) return true;
+    if (!file_->read(begin_, {span_, static_cast<std::size_t>(end_ - begin_)}, mode_, *stop_)) return false;
     for (int i = 0; i < strips; ++i) {
       gather_runs(to_, span_ + (strip_[i].offset - begin_), run_bytes_, strip_[i].count, strip_[i].stride);
       to_ += static_cast<std::size_t>(strip_[i].count) * run_bytes_;
@@ -145,16 +152,17 @@ class RunReader {
 
   bool read(Index offset, std::size_t bytes) {
     ++requests_;
+    if (!file_) return true;
     std::byte* to = to_;
     to_ += bytes;
-    return file_.read(offset, {to, bytes}, mode_, stop_);
+    return file_->read(offset, {to, bytes}, mode_, *stop_);
   }
 
-  const File& file_;
+  const File* file_ = nullptr;
   std::size_t run_bytes_;
-  std::byte* to_;
-  FetchMode mode_;
-  const std::stop_token& stop_;
+  std::byte* to_ = nullptr;
+  FetchMode mode_ = FetchMode::wait;
+  const std::stop_token* stop_ = nullptr;
   Index requests_ = 0;
   Index begin_ = 0, end_ = 0;
   int strips_ = 0;
@@ -332,6 +340,17 @@ MORSEL_INLINE Fetched RawSource::fetch(const Dims& chunk, const Region& region, 
   }
   if (!filled) return {Fetched::State::would_block, 0, fetched.requests};
   return fetched;
+}
+
+MORSEL_INLINE Index RawSource::requests(const Dims&, const Region& region) const {
+  if (region.size() == 0) return 0;
+  const detail::Runs runs = detail::runs_of(layout_, region);
+  if (runs.counts.empty()) return 1;
+  detail::RunReader reader(runs.run_bytes);
+  detail::for_each_strip(
+      runs, [&](Index offset, Index count, Index stride) { return reader.add(offset, count, stride); });
+  reader.flush();
+  return reader.requests();
 }
 
 MORSEL_INLINE void RawSource::decode(const Dims&, const Region& region, std::span<const std::byte> encoded,

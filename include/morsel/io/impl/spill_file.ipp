@@ -52,6 +52,11 @@ class SpillSource {
     return {Fetched::State::filled, static_cast<std::size_t>(region.size()) * spec_.dtype.item_bytes(),
             requests};
   }
+  Index requests(const Dims&, const Region& region) const {
+    Index requests = 0;
+    for_each_run(spec_.shape(), spec_.dtype.item_bytes(), region, [&](Index, Index, Index) { ++requests; });
+    return requests;
+  }
   void decode(const Dims&, const Region&, std::span<const std::byte>, BufferView,
               std::span<std::byte>) const {}
   std::string identity() const {
@@ -114,9 +119,9 @@ MORSEL_INLINE void SpillFile::write(const Region& region, const BufferView& valu
 MORSEL_INLINE Index SpillFile::read(const Region& region, std::span<std::byte> room) const {
   Index requests = 0;
   detail::for_each_run(shape_, dtype_.item_bytes(), region, [&](Index offset, Index begin, Index bytes) {
+    ++requests;
     while (bytes > 0) {
       const ssize_t n = ::pread(descriptor_, room.data() + begin, static_cast<std::size_t>(bytes), offset);
-      ++requests;
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) fail_errno(errno, "reading the spill file");
       if (n == 0)

@@ -12,7 +12,7 @@ typedef float HalfFloats __attribute__((vector_size(MORSEL_VECTOR_BYTES / 2)));
 
 inline Doubles load(const double* x) {
   Doubles v;
-  __builtin_memcpy(&v, x, sizeof v);
+  __builtin_memcpy(&v, static_cast<const void*>(x), sizeof v);  // at any address
   return v;
 }
 inline Doubles load(const float* x) {
@@ -22,7 +22,7 @@ inline Doubles load(const float* x) {
   return _mm256_cvtps_pd(_mm_loadu_ps(x));
 #else
   HalfFloats v;
-  __builtin_memcpy(&v, x, sizeof v);
+  __builtin_memcpy(&v, static_cast<const void*>(x), sizeof v);  // at any address
   return __builtin_convertvector(v, Doubles);
 #endif
 }

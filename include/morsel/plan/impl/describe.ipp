@@ -52,11 +52,32 @@ MORSEL_INLINE std::vector<std::string> describe_outputs(const Stage& stage, cons
         std::string axes;
         for (const int axis : group.axes) axes += (axes.empty() ? "" : ", ") + std::to_string(axis);
         const Result& r = plan.results[static_cast<std::size_t>(finish.result)];
-        lines.push_back("reduce " + finish.reducer->name() + " over axes (" + axes + ")" +
+        // Until its parameters are known the reducer is a stand-in.
+        const std::string what =
+            fold.parameters.empty()
+                ? finish.reducer->name()
+                : r.name + " with values from pass " + std::to_string(pass_of(plan, fold.parameters[0]) + 1);
+        lines.push_back("reduce " + what + " over axes (" + axes + ")" +
                         (group.per_chunk ? " per chunk" : "") + "  -> " + r.dtype.name() + " " +
                         to_string(r.shape));
       }
   return lines;
+}
+
+/// " (again: ...)" for a port whose source is read before, or nothing.
+MORSEL_INLINE std::string describe_reread(const Plan& plan, const Stage& stage, const Port& port) {
+  if (port.kind != Port::Kind::source || port.result >= 0 || !port.source.spec().does_io) return {};
+  const std::string id = port.source.identity();
+  for (const Stage& earlier : plan.stages)
+    for (const Port& other : earlier.ports) {
+      if (&other == &port) return {};
+      if (other.kind != Port::Kind::source || other.result >= 0 || other.source.identity() != id) continue;
+      if (earlier.pass < stage.pass)
+        return " (again: pass " + std::to_string(earlier.pass + 1) + " reads it too)";
+      return port.shared && other.shared ? " (shared: chunks are read once)"
+                                         : " (again: each place reads its own region)";
+    }
+  return {};
 }
 
 /// Boxes and arrows of a plan: sources and results on the left of the stage that reads them.
@@ -153,7 +174,8 @@ MORSEL_INLINE std::string to_text(const Plan& plan) {
        std::to_string(plan.threads) + (plan.threads == 1 ? " thread" : " threads"));
   for (const Stage& stage : plan.stages) {
     line("  pass " + std::to_string(stage.pass + 1) + ": " + stage.name + "  over " + to_string(stage.shape));
-    for (const Port& port : stage.ports) line("    " + describe_port(port, plan));
+    for (const Port& port : stage.ports)
+      line("    " + describe_port(port, plan) + describe_reread(plan, stage, port));
     if (stage.expression.program.instruction_count() > 0) {
       const std::string program = stage.expression.program.to_string();
       for (std::size_t at = 0; at < program.size();) {
@@ -168,9 +190,10 @@ MORSEL_INLINE std::string to_text(const Plan& plan) {
          to_string(stage.steps.chunk_shape()) + ", " + format_bytes(stage.step_bytes) + " per task" +
          (stage.tree_bytes ? ", " + format_bytes(stage.tree_bytes) + " of states between tasks" : ""));
   }
-  line("  reads: " + std::to_string(plan.prediction.chunks) +
-       (plan.prediction.chunks == 1 ? " chunk, " : " chunks, ") + std::to_string(plan.prediction.requests) +
-       " requests, " + format_bytes(plan.prediction.decoded_bytes) + " decoded, at most " +
+  line(std::string("  reads: ") + (plan.prediction.exact ? "" : "about ") +
+       std::to_string(plan.prediction.chunks) + (plan.prediction.chunks == 1 ? " chunk, " : " chunks, ") +
+       std::to_string(plan.prediction.requests) + " requests, " +
+       format_bytes(plan.prediction.decoded_bytes) + " decoded, at most " +
        format_bytes(plan.prediction.encoded_bytes) +
        " from storage (arrays: " + format_bytes(plan.prediction.source_bytes) + ")");
   line("  memory: budget " + format_bytes(plan.budget_bytes) + ", peak " + format_bytes(plan.peak_bytes) +
@@ -238,6 +261,7 @@ MORSEL_INLINE std::string to_json(const Plan& plan) {
                 {"result_bytes", plan.result_bytes}}},
               {"reads",
                {{"requests", plan.prediction.requests},
+                {"exact", plan.prediction.exact},
                 {"chunks", plan.prediction.chunks},
                 {"decoded_bytes", plan.prediction.decoded_bytes},
                 {"encoded_bytes", plan.prediction.encoded_bytes},

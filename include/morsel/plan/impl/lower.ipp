@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <morsel/base/bytes.hpp>
+#include <morsel/base/sort_stably.hpp>
 #include <morsel/kernel/leaf.hpp>
 #include <morsel/plan/cost.hpp>
 #include <morsel/plan/form.hpp>
 #include <morsel/plan/lower.hpp>
 #include <morsel/plan/sweep.hpp>
+#include <tuple>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
@@ -238,6 +240,28 @@ class Cutter {
   bool fine_ = true;
 };
 
+/// True if inner steps are of one size and what they need does not depend on where they are.
+MORSEL_INLINE bool steps_are_alike(const Stage& stage) {
+  const auto regular = [](const Grid& grid) {
+    for (std::size_t i = 0; i < grid.rank(); ++i)
+      if (!grid.axis(i).is_regular()) return false;
+    return true;
+  };
+  const auto gathers = [](const Expression& expression) {
+    for (const Stream& stream : expression.streams)
+      for (const AxisMap& map : stream.view.maps)
+        if (map.kind == AxisMap::Kind::gather) return true;
+    return false;
+  };
+  if (!regular(stage.steps) || gathers(stage.expression)) return false;
+  for (const Port& port : stage.ports) {
+    if (port.kind == Port::Kind::concat || !regular(port.grid)) return false;
+    for (const Expression& part : port.parts)
+      if (gathers(part)) return false;
+  }
+  return true;
+}
+
 /// Bytes of the largest step: every step if they may differ, else those at the corners and in the middle.
 MORSEL_INLINE std::size_t largest_step(const Stage& stage) {
   const Index count = stage.steps.count();
@@ -245,7 +269,7 @@ MORSEL_INLINE std::size_t largest_step(const Stage& stage) {
   const auto look = [&](const Dims& position) {
     most = std::max(most, lay_out(stage, stage.steps.region(position)).total_bytes);
   };
-  if (count <= cost::exact_steps) {
+  if (count <= cost::exact_steps || !steps_are_alike(stage)) {
     for (Index i = 0; i < count; ++i) look(stage.steps.position(i));
     return most;
   }
@@ -253,15 +277,8 @@ MORSEL_INLINE std::size_t largest_step(const Stage& stage) {
   Dims choices(counts.size()), choice(counts.size(), 0);
   std::vector<std::vector<Index>> candidates(counts.size());
   for (std::size_t i = 0; i < counts.size(); ++i) {
-    const AxisGrid& axis = stage.steps.axis(i);
     std::vector<Index> c{0, counts[i] / 2, counts[i] - 1};
     if (counts[i] > 1) c.push_back(1);
-    if (!axis.is_regular())
-      for (Index k = 0; k < counts[i]; ++k)
-        if (axis.length(k) == axis.longest()) {
-          c.push_back(k);
-          break;
-        }
     std::sort(c.begin(), c.end());
     c.erase(std::unique(c.begin(), c.end()), c.end());
     candidates[i] = c;
@@ -325,24 +342,124 @@ MORSEL_INLINE void cut_stage(Stage& stage, Cutter& cutter, std::size_t wish,
   size_stage(stage, targets, results);
 }
 
+/// Chunks of a port's grid that a box touches: per axis, ranges [first, end) in order.
+using ChunkRanges = std::vector<std::vector<std::pair<Index, Index>>>;
+
+MORSEL_INLINE ChunkRanges touched_chunks(const Port& port, const PortNeed& need) {
+  ChunkRanges touched(need.axes.size());
+  for (std::size_t a = 0; a < need.axes.size(); ++a) {
+    const PortNeed::Axis& axis = need.axes[a];
+    const AxisGrid& grid = port.grid.axis(a);
+    const auto add = [&](Index lo, Index hi) {
+      const Index first = grid.chunk_of(lo), end = grid.chunk_of(hi - 1) + 1;
+      if (!touched[a].empty() && touched[a].back().second >= first)
+        touched[a].back().second = std::max(touched[a].back().second, end);
+      else
+        touched[a].emplace_back(first, end);
+    };
+    if (axis.segments.empty())
+      add(axis.lo, axis.hi);
+    else
+      for (const auto& segment : axis.segments) add(segment.lo, segment.hi);
+  }
+  return touched;
+}
+
+/// Calls f with every position of the ranges.
+template <class F>
+void for_each_touched(const ChunkRanges& ranges, F&& f) {
+  Dims counts, position(ranges.size());
+  for (const auto& axis : ranges) counts.push_back(static_cast<Index>(axis.size()));
+  for_each_position(Region::of(counts), [&](const Dims& at) {
+    Region box{position, position};
+    for (std::size_t a = 0; a < ranges.size(); ++a) {
+      box.lo[a] = ranges[a][static_cast<std::size_t>(at[a])].first;
+      box.hi[a] = ranges[a][static_cast<std::size_t>(at[a])].second;
+    }
+    for_each_position(box, f);
+  });
+}
+
+/// Source chunks that the plan touches, each once per pass whatever the ports that read it.
+MORSEL_INLINE Index count_chunks(const Plan& plan) {
+  struct Reader {
+    int pass;
+    std::string source;
+    const Port* port;
+    ChunkRanges touched;
+  };
+  std::vector<Reader> readers;
+  for (const Stage& stage : plan.stages) {
+    if (size_of(stage.shape) == 0) continue;
+    const StepLayout all = lay_out(stage, Region::of(stage.shape));
+    for (std::size_t p = 0; p < stage.ports.size(); ++p)
+      if (const Port& port = stage.ports[p]; port.kind == Port::Kind::source && all.needs[p].needed)
+        readers.push_back({stage.pass, port.source.identity(), &port, touched_chunks(port, all.needs[p])});
+  }
+  sort_stably(readers, [](const Reader& a, const Reader& b) {
+    return std::tie(a.pass, a.source) < std::tie(b.pass, b.source);
+  });
+  constexpr Index most_marked = Index{1} << 22;
+  Index chunks = 0;
+  for (std::size_t begin = 0, end = 0; begin < readers.size(); begin = end) {
+    const Reader& first = readers[begin];
+    const Grid& grid = first.port->grid;
+    bool alike = true;
+    for (end = begin + 1;
+         end < readers.size() && readers[end].pass == first.pass && readers[end].source == first.source;
+         ++end)
+      alike &= readers[end].touched == first.touched && readers[end].port->grid == grid;
+    if (alike || grid.count() > most_marked) {
+      Index most = 0;
+      for (std::size_t k = begin; k < end; ++k) {
+        Index n = 1;
+        for (const auto& axis : readers[k].touched) {
+          Index along = 0;
+          for (const auto& [lo, hi] : axis) along += hi - lo;
+          n *= along;
+        }
+        most = std::max(most, n);
+      }
+      chunks += most;
+      continue;
+    }
+    std::vector<bool> marked(static_cast<std::size_t>(grid.count()), false);
+    for (std::size_t k = begin; k < end; ++k) {
+      const Grid& own = readers[k].port->grid;
+      for_each_touched(readers[k].touched, [&](const Dims& position) {
+        if (own == grid)
+          marked[static_cast<std::size_t>(grid.number(position))] = true;
+        else  // cut otherwise: what its chunks overlap
+          for_each_position(grid.overlapping(own.region(position)), [&](const Dims& other) {
+            marked[static_cast<std::size_t>(grid.number(other))] = true;
+          });
+      });
+    }
+    chunks += static_cast<Index>(std::count(marked.begin(), marked.end(), true));
+  }
+  return chunks;
+}
+
 MORSEL_INLINE void predict(Plan& plan, bool requests_too) {
-  std::vector<std::string> seen;
+  plan.prediction.chunks = count_chunks(plan);
   for (const PlannedSource& source : plan.sources) {
     const ArraySpec& spec = source.source.spec();
     plan.prediction.source_bytes += static_cast<std::size_t>(size_of(spec.shape())) * spec.dtype.item_bytes();
   }
   for (const Stage& stage : plan.stages) {
     const Index steps = stage.steps.count();
-    // Steps of the middle stand for all where there are very many.
-    const Index looked = requests_too ? std::min<Index>(steps, cost::exact_steps) : 0;
-    Index requests = 0, chunks = 0;
+    const Index looked = requests_too ? std::min<Index>(steps, cost::predicted_steps) : 0;
+    plan.prediction.exact &= looked == steps;
+    Index requests = 0;
     std::size_t decoded = 0, encoded = 0;
     for (Index i = 0; i < looked; ++i) {
       const StepLayout layout = lay_out(stage, stage.steps.region(i));
       decoded += layout.decoded_bytes;
       for (const FetchItem& f : layout.fetches) {
         const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
-        if (port.source.spec().does_io && !f.shared) requests += 1, encoded += f.encoded_bytes;
+        if (!port.source.spec().does_io || f.shared) continue;
+        requests += port.source.requests(f.chunk, f.region);
+        encoded += f.encoded_bytes;
       }
     }
     const double scale = looked ? static_cast<double>(steps) / static_cast<double>(looked) : 0;
@@ -351,32 +468,7 @@ MORSEL_INLINE void predict(Plan& plan, bool requests_too) {
       decoded = static_cast<std::size_t>(static_cast<double>(decoded) * scale);
       encoded = static_cast<std::size_t>(static_cast<double>(encoded) * scale);
     }
-    // Chunks of the declared grids that the whole driver touches.
-    if (size_of(stage.shape) > 0) {
-      const StepLayout all = lay_out(stage, Region::of(stage.shape));
-      for (std::size_t p = 0; p < stage.ports.size(); ++p)
-        if (stage.ports[p].kind == Port::Kind::source && all.needs[p].needed) {
-          Index n = 1;
-          for (std::size_t a = 0; a < all.needs[p].axes.size(); ++a) {
-            const PortNeed::Axis& axis = all.needs[p].axes[a];
-            const AxisGrid& grid = stage.ports[p].grid.axis(a);
-            Index along = 0, last = -1;
-            const auto count = [&](Index lo, Index hi) {
-              const Index first = grid.chunk_of(lo), end = grid.chunk_of(hi - 1);
-              along += end - std::max(first, last + 1) + 1;
-              last = end;
-            };
-            if (axis.segments.empty())
-              count(axis.lo, axis.hi);
-            else
-              for (const auto& segment : axis.segments) count(segment.lo, segment.hi);
-            n *= along;
-          }
-          chunks += n;
-        }
-    }
     plan.prediction.requests += requests;
-    plan.prediction.chunks += chunks;
     plan.prediction.decoded_bytes += decoded;
     plan.prediction.encoded_bytes += encoded;
   }
@@ -388,10 +480,17 @@ MORSEL_INLINE void predict(Plan& plan, bool requests_too) {
       plan.prediction.decoded_bytes +=
           static_cast<std::size_t>(chunk.region.size()) * port.dtype.item_bytes();
       if (!port.source.spec().does_io) continue;
-      plan.prediction.requests += 1;
-      plan.prediction.encoded_bytes +=
-          port.source.cost(chunk_at(port.source.spec().grid, chunk.region), chunk.region).encoded_bytes;
+      const Dims at = chunk_at(port.source.spec().grid, chunk.region);
+      plan.prediction.requests += port.source.requests(at, chunk.region);
+      plan.prediction.encoded_bytes += port.source.cost(at, chunk.region).encoded_bytes;
     }
+  const Prediction& p = plan.prediction;
+  if (p.requests > p.chunks &&
+      p.encoded_bytes / static_cast<std::size_t>(p.requests) < cost::short_read_bytes)
+    plan.notes.push_back("short_reads: " + std::to_string(p.requests) + " reads for " +
+                         std::to_string(p.chunks) + " chunks, " +
+                         format_bytes(p.encoded_bytes / static_cast<std::size_t>(p.requests)) +
+                         " each on average; chunks that span the last axes are read in one piece");
 }
 
 }  // namespace detail

@@ -136,12 +136,22 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
     std::vector<Key> keys;
     Key at{-1, -1};  // the furthest chunk that its stage has come to
   };
-  std::map<std::string, int> source_numbers;
+  // Chunks of one source are numbered by the port's grid: two openings of a file may cut it differently.
+  std::vector<const Port*> sources;
+  const auto source_number = [&](const Port& port) {
+    for (std::size_t i = 0; i < sources.size(); ++i)
+      if (sources[i]->source.identity() == port.source.identity() && sources[i]->grid == port.grid)
+        return static_cast<int>(i);
+    sources.push_back(&port);
+    return static_cast<int>(sources.size()) - 1;
+  };
   std::map<Key, SharedChunk> parts;
   std::vector<Item> items;
   for (std::size_t k = 0; k < sweep.stages.size(); ++k) {
     const Stage& stage = plan.stages[static_cast<std::size_t>(sweep.stages[k])];
     const std::vector<std::size_t> axes = unit_axes(stage);
+    std::vector<int> port_sources;
+    for (const Port& port : stage.ports) port_sources.push_back(port.shared ? source_number(port) : -1);
     for (Index u = 0; u < stage.units.count(); ++u) {
       Item item;
       item.unit = {static_cast<std::int32_t>(k), u};
@@ -150,10 +160,7 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
         for (const FetchItem& f : lay_out(stage, intersect(stage.steps.region(step), unit)).fetches) {
           if (!f.shared) continue;
           const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
-          const int source =
-              source_numbers.emplace(port.source.identity(), static_cast<int>(source_numbers.size()))
-                  .first->second;
-          const Key key{source, port.grid.number(f.chunk)};
+          const Key key{port_sources[static_cast<std::size_t>(f.port)], port.grid.number(f.chunk)};
           const auto [it, fresh] = parts.emplace(key, SharedChunk{});
           if (fresh)
             it->second = {sweep.stages[k], f.port, f.chunk, f.region, 0, 0, 0};
