@@ -79,6 +79,16 @@ Edge Arguments::array(std::size_t i) const {
   return array_of(value(i));
 }
 
+Edge Arguments::array(std::size_t i, Type type) const {
+  if (value(i).edge()) return astype(*value(i).edge(), type);
+  if (value(i).is_none() || value(i).text()) refuse(i, "an array");
+  try {
+    return array_of(value(i), type);
+  } catch (const Error& error) {
+    throw LocatedError(arguments_[i].column, error.code(), function_->name + ": " + error.what());
+  }
+}
+
 Operand Arguments::operand(std::size_t i) const {
   if (const Scalar* scalar = value(i).scalar()) return *scalar;
   return array(i);

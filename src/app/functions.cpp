@@ -98,6 +98,11 @@ Type dtype_or(const Arguments& args, std::size_t i, Type otherwise) {
   return args.given(i) && !args.value(i).is_none() ? args.dtype(i) : otherwise;
 }
 
+/// Argument `i` as an array, in the dtype that argument `dtype` asks for, if it does.
+Edge array_as(const Arguments& args, std::size_t i, std::size_t dtype) {
+  return args.given(dtype) && !args.value(dtype).is_none() ? args.array(i, args.dtype(dtype)) : args.array(i);
+}
+
 /// The array converted as `dtype` asks, if it does.
 Edge converted(const Arguments& args, std::size_t i, const Edge& edge) {
   return args.given(i) && !args.value(i).is_none() ? astype(edge, args.dtype(i)) : edge;
@@ -655,9 +660,9 @@ void add_creation(Table& t) {
   t.group("Conversion and creation");
   t.add("astype", "x|a, dtype, copy=True",
         "the values in another dtype: 'f4', 'int16', bool; floats saturate in integers",
-        [](const Arguments& args) -> Value { return astype(args.array(0), args.dtype(1)); });
+        [](const Arguments& args) -> Value { return args.array(0, args.dtype(1)); });
   t.add("asarray array", "x|a|object, dtype=None", "an array of a number or of nested lists of numbers",
-        [](const Arguments& args) -> Value { return converted(args, 1, args.array(0)); });
+        [](const Arguments& args) -> Value { return array_as(args, 0, 1); });
   const auto constant = [](std::int64_t value) {
     return [value](const Arguments& args) -> Value {
       return filled(shape_of(args.integers(0)), dtype_or(args, 1, Type::float64), literal(value));
@@ -667,7 +672,7 @@ void add_creation(Table& t) {
   t.add("ones", "shape, dtype='float64'", "an array of ones", constant(1));
   t.add("full", "shape, fill_value, dtype=None", "an array of copies of one value",
         [](const Arguments& args) -> Value {
-          return broadcast_to(converted(args, 2, args.array(1)), shape_of(args.integers(0)));
+          return broadcast_to(array_as(args, 1, 2), shape_of(args.integers(0)));
         });
   const auto constant_like = [](std::int64_t value) {
     return [value](const Arguments& args) -> Value {
@@ -682,12 +687,7 @@ void add_creation(Table& t) {
         [](const Arguments& args) -> Value {
           const Edge x = args.array(0);
           if (!x.dtype().is_numeric() && !args.given(2)) args.refuse(0, "numbers");
-          const Type type = dtype_or(args, 2, type_of_edge(x));
-          if (const Scalar* number = args.value(1).scalar()) {
-            const bool truncates = is_integer(type) && number->kind == WeakKind::floating;
-            return filled(x.shape(), type, truncates ? literal(std::trunc(number->number.real())) : *number);
-          }
-          return broadcast_to(astype(args.array(1), type), x.shape());
+          return broadcast_to(args.array(1, dtype_or(args, 2, type_of_edge(x))), x.shape());
         });
   t.add("arange", "start, stop=None, step=1, dtype=None", "start, start + step, ... below stop",
         [](const Arguments& args) -> Value {

@@ -38,8 +38,9 @@ class Arguments {
   const Value& value(std::size_t i) const { return arguments_[i].value; }
 
   // Conversions; all **fail** naming function, parameter and column.
-  Edge array(std::size_t i) const;       ///< an array, a number or a list of numbers
-  Operand operand(std::size_t i) const;  ///< the same, a number stays weak
+  Edge array(std::size_t i) const;             ///< an array, a number or a list of numbers
+  Edge array(std::size_t i, Type type) const;  ///< the same in a dtype
+  Operand operand(std::size_t i) const;        ///< the same, a number stays weak
   std::vector<Edge> arrays(std::size_t i) const;
   Index integer(std::size_t i) const;
   double number(std::size_t i) const;

@@ -201,7 +201,7 @@ class Interpreter {
       if (positional.size() != 1 || !named.empty())
         fail(Errc::invalid_argument,
              name + ": expected one argument, got " + std::to_string(positional.size() + named.size()));
-      return astype(array_of(positional[0].value), numeric_dtype(*type->text()));
+      return array_of(positional[0].value, numeric_dtype(*type->text()));
     }
     const std::string similar = similar_functions(name);
     fail(Errc::not_found,

@@ -1,6 +1,7 @@
 #include "value.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <morsel/io/memory_source.hpp>
 
@@ -51,6 +52,40 @@ void flatten(const Value& value, std::size_t depth, Shape& shape, bool& shape_kn
   if (length == 0) shape_known = true;
 }
 
+/// Numbers in C order.
+struct Numbers {
+  Shape shape;
+  std::vector<Scalar> items;
+};
+
+Numbers numbers_of(const Value& value) {
+  if (!value.scalar() && !value.sequence()) refuse("making an array: not numbers", described(value));
+  Numbers numbers;
+  bool shape_known = false;
+  flatten(value, 0, numbers.shape, shape_known, numbers.items);
+  return numbers;
+}
+
+Type common_type(const Numbers& numbers) {
+  Type type = numbers.items.empty() ? Type::float64 : type_for(numbers.items[0]);
+  for (const Scalar& number : numbers.items) type = promote(type, type_for(number));
+  return type;
+}
+
+/// **Fails**: overflow for a number that `type` cannot hold.
+Edge array_of(const Numbers& numbers, Type type) {
+  const std::size_t item_bytes = item_bytes_of(type);
+  const auto bytes =
+      std::make_shared<std::vector<std::byte>>(std::max<std::size_t>(numbers.items.size() * item_bytes, 1));
+  for (std::size_t i = 0; i < numbers.items.size(); ++i) {
+    const auto element = element_of(numbers.items[i], type);
+    std::memcpy(bytes->data() + i * item_bytes, element.data(), item_bytes);
+  }
+  if (numbers.shape.empty()) return make_constant(type, bytes->data());
+  const BufferView view = BufferView::c_order(bytes->data(), numbers.shape, item_bytes);
+  return make_source(memory_source(type, view, bytes), View::identity(numbers.shape), {}, "list");
+}
+
 }  // namespace
 
 std::string described(const Value& value) {
@@ -63,31 +98,22 @@ std::string described(const Value& value) {
                                          : "a list of " + std::to_string(value.sequence()->items.size());
 }
 
-Edge array_of(const Scalar& scalar) {
-  const Type type = type_for(scalar);
-  const auto element = element_of(scalar, type);
-  return make_constant(type, element.data());
-}
+Edge array_of(const Scalar& scalar) { return array_of(Numbers{{}, {scalar}}, type_for(scalar)); }
 
 Edge array_of(const Value& value) {
   if (const Edge* edge = value.edge()) return *edge;
-  if (const Scalar* scalar = value.scalar()) return array_of(*scalar);
-  if (!value.sequence()) refuse("making an array: not numbers", described(value));
-  Shape shape;
-  bool shape_known = false;
-  std::vector<Scalar> numbers;
-  flatten(value, 0, shape, shape_known, numbers);
-  Type type = numbers.empty() ? Type::float64 : type_for(numbers[0]);
-  for (const Scalar& number : numbers) type = promote(type, type_for(number));
-  const std::size_t item_bytes = item_bytes_of(type);
-  const auto bytes =
-      std::make_shared<std::vector<std::byte>>(std::max<std::size_t>(numbers.size() * item_bytes, 1));
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
-    const auto element = element_of(numbers[i], type);
-    std::memcpy(bytes->data() + i * item_bytes, element.data(), item_bytes);
-  }
-  const BufferView view = BufferView::c_order(bytes->data(), shape, item_bytes);
-  return make_source(memory_source(type, view, bytes), View::identity(shape), {}, "list");
+  const Numbers numbers = numbers_of(value);
+  return array_of(numbers, common_type(numbers));
+}
+
+Edge array_of(const Value& value, Type type) {
+  if (const Edge* edge = value.edge()) return astype(*edge, type);
+  Numbers numbers = numbers_of(value);
+  const Type common = common_type(numbers);
+  if (!is_integer(type) || is_complex(common)) return astype(array_of(numbers, common), type);
+  for (Scalar& number : numbers.items)
+    if (number.kind == WeakKind::floating) number = Scalar::of(std::trunc(number.number.real()));
+  return array_of(numbers, type);
 }
 
 }  // namespace morsel::app

@@ -46,4 +46,9 @@ Edge array_of(const Scalar& scalar);
 /// **Fails**: invalid_argument for anything else, ragged nesting included.
 Edge array_of(const Value& value);
 
+/// The same in a dtype: an array converted as `astype` does, numbers as NumPy converts Python's; a float
+/// loses its fraction in an integer dtype. **Fails**: as above; overflow for a number that an integer dtype
+/// cannot hold; dtype_mismatch for complex numbers in a real one.
+Edge array_of(const Value& value, Type type);
+
 }  // namespace morsel::app
