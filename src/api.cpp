@@ -5,6 +5,7 @@
 #include <morsel/api/impl/create.ipp>
 #include <morsel/api/impl/evaluate.ipp>
 #include <morsel/api/impl/explain.ipp>
+#include <morsel/api/impl/library_versions.ipp>
 #include <morsel/api/impl/manipulation.ipp>
 #include <morsel/api/impl/map.ipp>
 #include <morsel/api/impl/open.ipp>

@@ -1,8 +1,14 @@
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <morsel/api/evaluate.hpp>
+#include <morsel/api/library_versions.hpp>
 #include <morsel/io/codec.hpp>
 #include <morsel/io/format.hpp>
+#include <morsel/io/spill_file.hpp>
+#include <optional>
 
 #include "commands.hpp"
 #include "json_writer.hpp"
@@ -45,10 +51,40 @@ std::vector<std::string> components() {
   return names;
 }
 
+/// How many files the process may have open; nothing: as many as it likes.
+std::optional<std::uint64_t> most_descriptors() {
+  rlimit most{};
+  if (::getrlimit(RLIMIT_NOFILE, &most) != 0 || most.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  return most.rlim_cur;
+}
+
+/// What may still be written into a folder; nothing: it is not there.
+std::optional<std::uint64_t> free_bytes(const std::string& folder) {
+  struct statvfs system {};
+  if (::statvfs(folder.c_str(), &system) != 0) return std::nullopt;
+  return std::uint64_t{system.f_bavail} * system.f_frsize;
+}
+
 std::string joined(const std::vector<std::string>& names) {
   std::string out;
   for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
   return out.empty() ? "none" : out;
+}
+
+void write_or_null(JsonWriter& json, const char* key, std::optional<std::uint64_t> value) {
+  json.key(key);
+  if (value)
+    json.integer(*value);
+  else
+    json.null();
+}
+
+void write_or_null(JsonWriter& json, const char* key, const std::string& text) {
+  json.key(key);
+  if (text.empty())
+    json.null();
+  else
+    json.string(text);
 }
 
 void write_list(JsonWriter& json, const char* key, const std::vector<std::string>& names) {
@@ -69,6 +105,8 @@ void doctor(Session& session) {
   const Workspace workspace = Workspace::process();
   const std::size_t memory = options.memory.count() != 0 ? options.memory.count() : workspace.memory_bytes();
   const int threads = options.threads != 0 ? options.threads : workspace.threads();
+  const LibraryVersions libraries = library_versions();
+  const std::string spill = spill_folder();
   if (session.json) {
     JsonWriter json;
     json.begin_object().key("version").string(version_number()).key("compiler").string(compiler());
@@ -76,6 +114,12 @@ void doctor(Session& session) {
     write_list(json, "formats", format_names(true));
     write_list(json, "known_formats", format_names(false));
     write_list(json, "codecs", codec_names());
+    json.key("libraries").begin_object();
+    write_or_null(json, "xtensor", libraries.xtensor);
+    write_or_null(json, "nlohmann_json", libraries.nlohmann_json);
+    write_or_null(json, "sleef", libraries.sleef);
+    write_or_null(json, "zlib", libraries.zlib);
+    json.end_object();
     json.key("simd")
         .begin_object()
         .key("level")
@@ -87,6 +131,11 @@ void doctor(Session& session) {
     json.key("available_bytes").integer(static_cast<std::uint64_t>(available_memory_bytes())).end_object();
     json.key("threads").begin_object().key("used").integer(std::int64_t{threads});
     json.key("available").integer(std::int64_t{available_threads()}).end_object();
+    json.key("limits").begin_object();
+    write_or_null(json, "descriptors", most_descriptors());
+    json.key("spill_directory").string(spill);
+    write_or_null(json, "spill_free_bytes", free_bytes(spill));
+    json.end_object();
     json.key("environment").begin_object();
     for (const char* name : variables) {
       json.key(name);
@@ -101,7 +150,7 @@ void doctor(Session& session) {
   }
   const auto line = [&](std::string name, const std::string& text) {
     name.resize(18, ' ');
-    session.out << name << text << "\n";
+    session.out << name << one_line(text) << "\n";
   };
   line("version", version_number());
   line("compiler", compiler());
@@ -109,11 +158,18 @@ void doctor(Session& session) {
   line("formats", joined(format_names(true)));
   line("known, not built", joined(format_names(false)));
   line("codecs", joined(codec_names()));
+  line("libraries", "xtensor " + libraries.xtensor + ", nlohmann_json " + libraries.nlohmann_json +
+                        (libraries.zlib.empty() ? "" : ", zlib " + libraries.zlib));
+  line("mathematics", libraries.sleef.empty() ? "C library" : "SLEEF " + libraries.sleef);
   line("SIMD level",
        std::string(name_of(simd_level())) + " (best: " + std::string(name_of(best_simd_level())) + ")");
   line("memory",
        format_bytes(memory) + " budget of " + format_bytes(available_memory_bytes()) + " available");
   line("threads", std::to_string(threads) + " of " + std::to_string(available_threads()));
+  const auto descriptors = most_descriptors();
+  line("descriptors", descriptors ? std::to_string(*descriptors) : "unlimited");
+  const auto room = free_bytes(spill);
+  line("spill directory", spill + (room ? ", " + format_bytes(*room) + " free" : ", which is not there"));
   for (const char* name : variables)
     if (const char* value = std::getenv(name)) line(name, value);
 }

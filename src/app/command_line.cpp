@@ -276,12 +276,6 @@ std::vector<std::string> shielded(CLI::App& app, const std::vector<std::string>&
   return out;
 }
 
-std::string one_line(std::string text) {
-  for (std::size_t i = 0; i < text.size(); ++i)
-    if (static_cast<unsigned char>(text[i]) < 0x20 || text[i] == 0x7F) text[i] = ' ';
-  return text;
-}
-
 int report(Session& session, int code, const std::string& message) {
   session.clear_progress();
   const std::string line = "morsel: " + one_line(message) + "\n";

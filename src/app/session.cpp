@@ -25,6 +25,12 @@ int thread_count(const std::string& text) {
 
 }  // namespace
 
+std::string one_line(std::string text) {
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if (static_cast<unsigned char>(text[i]) < 0x20 || text[i] == 0x7F) text[i] = ' ';
+  return text;
+}
+
 void Output::flush() {
   std::size_t done = 0;
   while (done < text_.size()) {

@@ -17,6 +17,9 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The text with blanks for control characters: what comes from outside, on one line of a terminal.
+std::string one_line(std::string text);
+
 /// Text for standard output, written at once at the end, so that a failure leaves no half of it.
 class Output {
  public:

@@ -4,7 +4,7 @@
 usage: check_command.py [NAME...]     MORSEL_COMMAND names the command; NAMEs limit the run to those checks
 Exit 77 (skipped) without NumPy >= 2 or without the command.
 """
-import json, math, os, pty, signal, subprocess, sys, tempfile, time, traceback
+import json, math, os, pty, re, resource, shutil, signal, subprocess, sys, tempfile, time, traceback
 from pathlib import Path
 
 try:
@@ -29,8 +29,8 @@ def run(*arguments, code=0, env=None, cwd=None, **more):
     return p.stdout if code == 0 else p.stderr
 
 
-def fails(*arguments, code=1, says=()):
-    message = run(*arguments, code=code)
+def fails(*arguments, code=1, says=(), **more):
+    message = run(*arguments, code=code, **more)
     for text in [says] if isinstance(says, str) else says:
         assert text in message, f"{arguments}: {message!r} lacks {text!r}"
 
@@ -68,10 +68,22 @@ def check_version_and_doctor(d):
     assert text.startswith("morsel ") and "formats: npy" in text and "codecs:" in text, text
     assert "version" in run("doctor")
     report = json.loads(run("doctor", "--json", env={"MORSEL_MEMORY": "100MiB", "MORSEL_THREADS": "1"}))
-    assert list(report) == ["version", "compiler", "components", "formats", "known_formats", "codecs", "simd", "memory", "threads", "environment"]
+    assert list(report) == ["version", "compiler", "components", "formats", "known_formats", "codecs", "libraries", "simd", "memory", "threads", "limits", "environment"]
     assert report["memory"]["budget_bytes"] == 100 << 20 and report["threads"]["used"] == 1
     assert report["environment"]["MORSEL_MEMORY"] == "100MiB" and report["environment"]["MORSEL_SIMD"] is None
     assert json.loads(run("doctor", "--json", "--memory", "5MiB"))["memory"]["budget_bytes"] == 5 << 20
+    assert list(report["libraries"]) == ["xtensor", "nlohmann_json", "sleef", "zlib"]
+    for name, version in report["libraries"].items():
+        assert version is None and name in ("sleef", "zlib") or re.match(r"\d+\.\d+", version), (name, version)
+    assert "C library" in run("doctor") if report["libraries"]["sleef"] is None else f"SLEEF {report['libraries']['sleef']}" in run("doctor")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    limits = json.loads(run("doctor", "--json", env={"MORSEL_SPILL_DIR": str(d)}, preexec_fn=few))["limits"]
+    assert list(limits) == ["descriptors", "spill_directory", "spill_free_bytes"] and limits["descriptors"] == 100, limits
+    assert limits["spill_directory"] == str(d) and 0 < limits["spill_free_bytes"] <= shutil.disk_usage(d).total, limits
+    assert json.loads(run("doctor", "--json", env={"TMPDIR": f"{d}/nosuch"}))["limits"].items() >= {"spill_directory": f"{d}/nosuch", "spill_free_bytes": None}.items()
+    assert run("doctor", env={"MORSEL_TRACE": "a\nb\x1b[2J"}).endswith("MORSEL_TRACE      a b [2J\n")
+    assert f"{d}/nosuch, which is not there" in run("doctor", env={"TMPDIR": f"{d}/nosuch"})
 
 
 def check_help(d):

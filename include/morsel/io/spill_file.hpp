@@ -4,8 +4,12 @@
 
 #include <memory>
 #include <morsel/io/chunk_source.hpp>
+#include <string>
 
 namespace morsel::inline MORSEL_ABI {
+
+/// The folder of spill files: MORSEL_SPILL_DIR, else TMPDIR, else /tmp.
+std::string spill_folder();
 
 /// C-order elements in a file that has no name: it is gone when the last handle goes, whatever happens.
 class SpillFile {
@@ -15,7 +19,7 @@ class SpillFile {
   SpillFile& operator=(const SpillFile&) = delete;
   ~SpillFile();
 
-  /// Makes the file, in MORSEL_SPILL_DIR, else TMPDIR, else /tmp. **Fails**: io_error naming the folder.
+  /// Makes the file in spill_folder(). **Fails**: io_error naming the folder.
   void create();
   /// Writes the elements of a region. **Threads**: any. **Fails**: io_error (disk full).
   void write(const Region& region, const BufferView& values);

@@ -71,6 +71,12 @@ class SpillSource {
 
 }  // namespace detail
 
+MORSEL_INLINE std::string spill_folder() {
+  for (const char* name : {"MORSEL_SPILL_DIR", "TMPDIR"})
+    if (const char* value = std::getenv(name); value && *value) return value;
+  return "/tmp";
+}
+
 MORSEL_INLINE SpillFile::SpillFile(DType dtype, const Shape& shape)
     : dtype_(std::move(dtype)), shape_(shape) {}
 
@@ -80,9 +86,7 @@ MORSEL_INLINE SpillFile::~SpillFile() {
 
 MORSEL_INLINE void SpillFile::create() {
   if (descriptor_ >= 0) return;
-  std::string folder = "/tmp";
-  for (const char* name : {"TMPDIR", "MORSEL_SPILL_DIR"})
-    if (const char* value = std::getenv(name); value && *value) folder = value;
+  const std::string folder = spill_folder();
   descriptor_ = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (descriptor_ < 0) {
     // Not every file system has nameless files.
