@@ -286,7 +286,7 @@ int report(Session& session, int code, const std::string& message) {
 }  // namespace
 
 int run_command(const std::vector<std::string>& arguments) {
-  std::signal(SIGPIPE, SIG_IGN);
+  for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);  // EPIPE and EFBIG instead
   Interrupt interrupt;
   Parsed parsed;
   parsed.session.stop = interrupt.token();

@@ -17,7 +17,7 @@ bool is_ignored(int signal) {
 // callbacks.
 Interrupt::Interrupt() {
   sigemptyset(&signals_);
-  for (const int signal : {SIGINT, SIGTERM})
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP})
     if (!is_ignored(signal)) sigaddset(&signals_, signal);
   sigaddset(&signals_, SIGUSR2);  // the destructor's own
   pthread_sigmask(SIG_BLOCK, &signals_, &before_);

@@ -1,4 +1,4 @@
-// Ctrl-C and termination as a stop request.
+// Ctrl-C, termination and a terminal that closes as a stop request.
 #pragma once
 
 #include <atomic>
@@ -8,9 +8,9 @@
 
 namespace morsel::app {
 
-/// While it lives, SIGINT and SIGTERM request a stop; a second one ends the process at once. A signal that
-/// was ignored when the process started stays ignored. **Requires**: made before other threads, which inherit
-/// the signal mask.
+/// While it lives, SIGINT, SIGTERM and SIGHUP request a stop; a second one ends the process at once. A signal
+/// that was ignored when the process started stays ignored. **Requires**: made before other threads, which
+/// inherit the signal mask.
 class Interrupt {
  public:
   Interrupt();

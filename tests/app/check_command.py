@@ -425,6 +425,30 @@ def check_interrupt(d):
         assert left_in(d) == ["big.npy"], left_in(d)
 
 
+def check_hangup_and_file_size(d):
+    sparse(d / "big.npy")
+    def interrupted(ignored):
+        ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN) if ignored else None
+        p = subprocess.Popen([command, "eval", "exp(sin(cos(a)))", f"a={d}/big.npy", "-o", str(d / "out.npy"), "--memory", "64MiB"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True, env=plain, preexec_fn=ignore)
+        time.sleep(0.4)
+        p.send_signal(signal.SIGHUP)
+        if ignored:
+            time.sleep(0.2)
+            assert p.poll() is None, "as under nohup"
+            p.send_signal(signal.SIGTERM)
+        _, err = p.communicate(timeout=60)
+        assert len(err.splitlines()) == 1 and "interrupted" in err and left_in(d) == ["big.npy"], (err, left_in(d))
+        return p.returncode
+    assert interrupted(ignored=False) == 128 + signal.SIGHUP and interrupted(ignored=True) == 128 + signal.SIGTERM
+    os.unlink(d / "big.npy")
+    path = array(d, "a.npy", np.zeros((100, 1000)))
+    small = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 10, resource.RLIM_INFINITY))
+    for arguments in (["get", path, "-o", d / "out.npy"], ["get", path, "-o", d / "out.csv"], ["eval", "a + 1", f"a={path}", "-o", d / "out.npy"], ["copy", path, d / "out.npy"]):
+        fails(*arguments, says="File too large", preexec_fn=small)
+        assert left_in(d) == ["a.npy"], left_in(d)
+
+
 def main():
     checks = {k[6:]: v for k, v in globals().items() if k.startswith("check_")}
     names = sys.argv[1:] or list(checks)
