@@ -4,7 +4,8 @@
 usage: oracle.py [--table FILE] [PATTERN]     MORSEL_COMMAND names the command; PATTERN limits the run to lines that contain it
   --table FILE   write the expected values of small inputs as JSON, for the test that runs without NumPy
 
-Exit 77 (skipped) without NumPy >= 2 or without the command.
+Exit 77 (skipped) without NumPy >= 2 or without the command. Each of the two files is a test case in MORSEL_TEST_COUNTS, see
+tests/count.py.
 """
 import json, os, re, subprocess, sys, tempfile, warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -148,9 +149,9 @@ def main():
     if not command:
         return 77
     pattern = arguments[0] if arguments else ""
-    todo = read(root / "tests" / "data" / "expressions.txt") + (read_collection(collection) if collection.exists() else [])
-    todo = [t for t in todo if pattern in t[1]]
-    arrays, failures = inputs(False), []
+    own = [t for t in read(root / "tests" / "data" / "expressions.txt") if pattern in t[1]]
+    others = [t for t in read_collection(collection) if pattern in t[1]] if collection.exists() else []
+    todo, arrays, failures = own + others, inputs(False), []
     with tempfile.TemporaryDirectory() as folder:
         for name, value in arrays.items():
             np.save(f"{folder}/{name}.npy", value)
@@ -181,12 +182,23 @@ def main():
 
         with ThreadPoolExecutor(2) as pool:
             results = pool.map(lambda t: one(t[0], *t[1]), enumerate(todo))
-            for (section, expression), wrong in zip(todo, results):
+            for number, ((section, expression), wrong) in enumerate(zip(todo, results)):
                 if wrong:
-                    failures.append(expression)
+                    failures.append(number)
                     print(f"FAILED [{section}] {expression}\n  {wrong}")
     print(f"oracle: {len(todo) - len(failures)} expressions passed, {len(failures)} failed")
+    if not collection.exists():
+        print(f"skipped: no collection of expressions, {collection}")
+    failed = any(n < len(own) for n in failures) + any(n >= len(own) for n in failures)
+    count(1 + collection.exists() - failed, failed, 0 if collection.exists() else 1)
     return 1 if failures or not todo else 0
+
+
+def count(passed, failed, skipped):
+    """Tells tests/count.py, under the name that the test has for ctest."""
+    if path := os.environ.get("MORSEL_TEST_COUNTS"):
+        with open(path, "a") as file:
+            file.write(f"oracle_oracle {passed} {failed} {skipped}\n")
 
 
 def write_table(path):
