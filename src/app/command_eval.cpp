@@ -74,17 +74,15 @@ void eval(Session& session, const EvalArguments& arguments) {
               .first;
     return Value(edge->second);
   };
-  Edge result;
   try {
     const Value value = interpret(*expression, lookup);
     if (value.is_none() || value.text())
       throw LocatedError(expression->column, Errc::invalid_argument,
                          "not an array; expected an array or numbers as the result, got " + described(value));
-    result = array_of(value);
-  } catch (const LocatedError& error) {
+    write_result(session, array_of(value), arguments.out, Existing::replace);
+  } catch (const Error& error) {
     throw error.during("eval '" + arguments.expression + "'");
   }
-  write_result(session, result, arguments.out, Existing::replace);
 }
 
 }  // namespace morsel::app

@@ -126,7 +126,10 @@ void add_copy(CLI::App& parent, Parsed& parsed) {
       ->required()
       ->type_name("");
   command->add_option("DST", parsed.target, "Target .npy or .csv")->required()->type_name("");
-  command->add_option("--chunks", parsed.chunks, "Chunks, such as 100,100,-1 or 64MiB")->type_name("CHUNKS");
+  command
+      ->add_option("--chunks", parsed.chunks,
+                   "Chunks, where the target has them, such as 100,100,-1 or 64MiB")
+      ->type_name("CHUNKS");
   command->add_option("--shards", parsed.shards, "Shards, where the target has them")->type_name("SHARDS");
   command->add_option("--codec", parsed.codec, "Codec, where the target has them, such as zstd:3")
       ->type_name("CODEC");
@@ -186,6 +189,16 @@ CLI::App* subcommand_of(CLI::App& app, const std::string& name) {
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; }))
     if (command->get_name() == name) return command;
   return nullptr;
+}
+
+/// "stats, get, eval or copy"
+std::string subcommand_names(const CLI::App& app) {
+  std::string names, last;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (!last.empty()) names += (names.empty() ? "" : ", ") + last;
+    last = command->get_name();
+  }
+  return names + " or " + last;
 }
 
 /// The command line with every value replaced by a token, options before the subcommand moved behind it.
@@ -269,11 +282,17 @@ std::vector<std::string> shielded(CLI::App& app, const std::vector<std::string>&
   if (command == &app || command->get_name() == "explain") {
     // The parser says what is missing; a wrong word is named here.
     if (!positional.empty())
-      throw UsageError("unknown command '" + shield.reveal(positional[0]) +
-                       "'; expected info, tree, stats, get, eval, copy, explain or doctor");
+      throw UsageError((command == &app ? "" : "explain: ") + std::string("unknown command '") +
+                       shield.reveal(positional[0]) + "'; expected " + subcommand_names(*command));
   }
   out.insert(out.end(), positional.begin(), positional.end());
   return out;
+}
+
+/// Refuses environment variables that make no sense, whatever the subcommand would do with them.
+void read_environment() {
+  Workspace::process();
+  simd_level();
 }
 
 int report(Session& session, int code, const std::string& message) {
@@ -313,6 +332,7 @@ int run_command(const std::vector<std::string>& arguments) {
     }
     parsed.reveal();
     if (parsed.progress_on || parsed.progress_off) parsed.session.progress = parsed.progress_on;
+    read_environment();
     parsed.action(parsed.session);
     parsed.session.out.flush();
     return 0;

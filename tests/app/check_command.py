@@ -92,6 +92,10 @@ def check_help(d):
         assert "--memory" in run(name, "--help"), name
     for name in ("stats", "get", "eval", "copy"):
         assert "--memory" in run("explain", name, "--help"), name
+    options = re.compile(r"--[a-z]+(?:-[a-z]+)*")
+    page = Path(os.environ.get("MORSEL_SOURCE_DIR", Path(__file__).resolve().parents[2])) / "docs" / "command.md"
+    helps = [run(*name, "--help") for name in ([], ["info"], ["tree"], ["stats"], ["get"], ["eval"], ["copy"], ["doctor"])]
+    assert set(options.findall(page.read_text())) == {option for text in helps for option in options.findall(text)}, "the manual has every option"
 
 
 def check_info_and_tree(d):
@@ -264,7 +268,11 @@ def check_eval(d):
     fails("eval", "a", "1a=x", code=2, says="1a")
     fails("eval", "a", "a=", code=2)
     fails("eval", "a", f"a={path}", f"a={path}", code=2, says="twice")
+    fails("eval", "a", f"a={path}", "--chunks", "1,,2", code=2, says="--chunks")
     fails("eval", code=2)
+    powers = "a.astype('i4') ** -a.astype('i4')"
+    fails("eval", powers, f"a={path}", says=f"morsel: eval '{powers}': pow: negative integer exponent; expected")
+    fails("eval", "a", f"a={path}", "-o", d / "x.png", says="morsel: eval 'a': writing ")
 
 
 def check_targets(d):
@@ -290,14 +298,14 @@ def check_targets(d):
         content = (d / existing).read_bytes()
         fails("copy", path, d / existing, says="exist")
         assert (d / existing).read_bytes() == content
-    run("copy", path, d / "other.npy", "--overwrite", "--chunks", "4", "--json")
+    run("copy", path, d / "other.npy", "--overwrite", "--json")
     assert np.array_equal(np.load(d / "other.npy"), np.arange(6.0))
     run("get", path, "0:3", "-o", d / "other.npy")
     assert np.array_equal(np.load(d / "other.npy"), np.arange(3.0))
     fails("copy", path, d / "c.npy", "--codec", "zstd:3", says="--codec")
     fails("copy", path, d / "c.npy", "--shards", "3", says="--shards")
-    fails("copy", path, d / "c.npy", "--chunks", "0", says="chunk")
-    fails("copy", path, d / "c.npy", "--chunks", "1,,2", code=2)
+    fails("copy", path, d / "c.npy", "--chunks", "3", says="--chunks")
+    fails("copy", path, d / "c.csv", "--chunks", "3", says="--chunks")
     run("copy", path, d / "t.csv")
     fails("copy", path, d / "t.csv", says="exist")
     names = left_in(d)
@@ -331,6 +339,11 @@ def check_refusals(d):
             assert p.returncode in (1, 2) and len(p.stderr.splitlines()) == 1, (arguments, p)
     fails("get", path, "--memory", "1B", says="expected")
     fails("get", path, "0:x", code=2, says="column")
+    fails("explain", "info", path, code=2, says="explain: unknown command 'info'; expected stats, get, eval or copy\n")
+    for name, value in (("MEMORY", "lots"), ("MEMORY", "0"), ("THREADS", "x"), ("THREADS", "0"), ("SIMD", "foo")):
+        for arguments in (["eval", "sum(a)", f"a={path}"], ["get", path], ["info", path]):
+            message = run(*arguments, code=1, env={f"MORSEL_{name}": value})
+            assert re.match(rf"morsel: (reading )?MORSEL_{name}: .*'{value}'$", message), message
 
 
 def check_explain(d):

@@ -141,12 +141,28 @@ MORSEL_INLINE std::size_t available_memory_bytes() {
   return std::min(available, detail::cgroup_headroom());
 }
 
+namespace detail {
+
+/// What MORSEL_MEMORY says, or half of what the process may still use.
+MORSEL_INLINE std::size_t default_memory_bytes() {
+  const char* text = std::getenv("MORSEL_MEMORY");
+  if (!text || !*text) return std::max(available_memory_bytes() / 2, 64 * MiB);
+  try {
+    const std::size_t bytes = parse_bytes(text);
+    if (bytes == 0)
+      fail(Errc::invalid_argument,
+           "no memory at all; expected a byte size such as 256MiB, got '" + std::string(text) + "'");
+    return bytes;
+  } catch (const Error& error) {
+    throw error.during("reading MORSEL_MEMORY");
+  }
+}
+
+}  // namespace detail
+
 MORSEL_INLINE Workspace::Workspace(const WorkspaceOptions& options) : state_(std::make_shared<State>()) {
-  const char* memory = std::getenv("MORSEL_MEMORY");
   const char* threads = std::getenv("MORSEL_THREADS");
-  state_->limit = !options.memory.is_default() ? options.memory.count()
-                  : memory && *memory          ? parse_bytes(memory)
-                                               : std::max(available_memory_bytes() / 2, 64 * MiB);
+  state_->limit = options.memory.is_default() ? detail::default_memory_bytes() : options.memory.count();
   state_->threads = options.threads;
   if (options.threads == 0 && threads && *threads) {
     char* end = nullptr;
