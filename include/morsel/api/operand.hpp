@@ -2,7 +2,8 @@
 // called.
 //
 // With a lazy operand the result is lazy. With xtensor operands alone the same machinery runs at once and
-// gives an xt::xarray, so that one template runs on both.
+// gives an xt::xarray, so that one template runs on both. What speaks of values that are not computed yet
+// (explain, graph, describe, per_chunk, partial) takes lazy arrays alone.
 #pragma once
 
 #include <complex>
@@ -143,6 +144,40 @@ AnyLazyArray lazy_of(const A& a) {
     return lazy_copy(a);
   else
     return a;
+}
+
+/// The handle for an operand of a call on `Call`...: xtensor elements stand where they are if nothing lazy
+/// outlives the call.
+template <class... Call, ArrayLike A>
+AnyLazyArray handle(const A& a) {
+  if constexpr ((EagerArray<Call> && ...))
+    return lazy_reference(a);
+  else
+    return lazy_of(a);
+}
+
+/// The result of a call on A...: dtype known at run time if an operand's is, else a LazyArray of `type`; of
+/// xtensor arrays alone an xt::xarray, computed here.
+template <Type type, class... A>
+auto in_kind(AnyLazyArray result) {
+  if constexpr ((std::same_as<A, AnyLazyArray> || ...))
+    return result;
+  else if constexpr ((LazyLike<A> || ...))
+    return LazyArray<element_t<type>>(std::move(result));
+  else
+    return LazyArray<element_t<type>>(std::move(result)).compute();
+}
+
+/// The promoted dtype of arrays; `carried` if one is known at run time only.
+template <class... A>
+constexpr Type joint_type() {
+  if constexpr ((std::same_as<A, AnyLazyArray> || ...)) {
+    return Type::carried;
+  } else {
+    Type joint = Type::bool_;
+    ((joint = promote(joint, type_of<typename A::value_type>)), ...);
+    return joint;
+  }
 }
 
 template <Op op, class... A>

@@ -40,30 +40,14 @@ auto reduce_call(const A& a, const Axes& axes, const ReduceOptions& options) {
   ReductionOptions details;
   details.skip_nan = skip_nan;
   details.ddof = options.ddof;
-  if constexpr (std::same_as<A, AnyLazyArray>) {
-    return reduction(which, a, axes, options, details);
-  } else {
-    constexpr Type result = reduction_result(which, type_of<typename A::value_type>);
-    if constexpr (LazyLike<A>)
-      return LazyArray<element_t<result>>(reduction(which, a.any(), axes, options, details));
-    else
-      return LazyArray<element_t<result>>(reduction(which, lazy_reference(a), axes, options, details))
-          .compute();
-  }
+  return in_kind<reduction_result(which, joint_type<A>()), A>(
+      reduction(which, handle<A>(a), axes, options, details));
 }
 
-/// `make(array)` as int64 counts, at once for xtensor arrays.
-template <class A, class Make>
-auto histogram_call(const A& a, Make&& make) {
-  if constexpr (std::same_as<A, AnyLazyArray>) {
-    return make(a);
-  } else if constexpr (LazyLike<A>) {
-    static_assert(!is_complex(type_of<typename A::value_type>), "morsel: histogram takes real numbers");
-    return LazyArray<std::int64_t>(make(a.any()));
-  } else {
-    static_assert(!is_complex(type_of<typename A::value_type>), "morsel: histogram takes real numbers");
-    return LazyArray<std::int64_t>(make(lazy_reference(a))).compute();
-  }
+template <class A>
+auto histogram_result(AnyLazyArray counts) {
+  static_assert(!is_complex(joint_type<A>()), "morsel: histogram takes real numbers");
+  return in_kind<Type::int64, A>(std::move(counts));
 }
 
 }  // namespace detail
@@ -100,15 +84,15 @@ MORSEL_REDUCTION(nanargmax, argmax, true)
 /// value are found first; edges give bins of any widths.
 template <ArrayLike A>
 auto histogram(const A& a, Index bins, const ValueRange& range) {
-  return detail::histogram_call(a, [&](const AnyLazyArray& x) { return histogram_of(x, bins, &range); });
+  return detail::histogram_result<A>(histogram_of(detail::handle<A>(a), bins, &range));
 }
 template <ArrayLike A>
 auto histogram(const A& a, Index bins) {
-  return detail::histogram_call(a, [&](const AnyLazyArray& x) { return histogram_of(x, bins, nullptr); });
+  return detail::histogram_result<A>(histogram_of(detail::handle<A>(a), bins, nullptr));
 }
 template <ArrayLike A>
 auto histogram(const A& a, std::vector<double> edges) {
-  return detail::histogram_call(a, [&](const AnyLazyArray& x) { return histogram_of(x, std::move(edges)); });
+  return detail::histogram_result<A>(histogram_of(detail::handle<A>(a), std::move(edges)));
 }
 
 /// A user's own reduction: a type with absorb, merge and finish, or combiner_from(identity, absorb, merge,
@@ -121,11 +105,8 @@ auto reduce_with(C combiner, const A& a, const Axes& axes = {}, const ReduceOpti
   static_assert(Combiner<C, T>, "morsel: not a combiner of these elements; see kernel/combiner.hpp");
   using R = typename detail::FinishOf<std::remove_cvref_t<decltype(std::declval<const C&>().finish())>>::Item;
   ReducerPtr reducer = make_reducer_from<T>(std::move(combiner), std::move(name));
-  if constexpr (LazyLike<A>)
-    return LazyArray<R>(reduction_with(std::move(reducer), a.any(), axes, options));
-  else
-    return LazyArray<R>(reduction_with(std::move(reducer), detail::lazy_reference(a), axes, options))
-        .compute();
+  return detail::in_kind<type_of<R>, A>(
+      reduction_with(std::move(reducer), detail::handle<A>(a), axes, options));
 }
 
 /// The reduction's value for each chunk of its input: per_chunk(mean(a)) has one element per chunk along

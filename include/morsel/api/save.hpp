@@ -23,6 +23,10 @@ struct SaveOptions {
 
 /// An array and where it goes.
 struct Saving {
+  /// An xtensor array is copied.
+  template <ArrayLike A>
+  Saving(const A& what, std::string where) : array(detail::lazy_of(what)), path(std::move(where)) {}
+
   AnyLazyArray array;
   std::string path;
 };
@@ -32,6 +36,11 @@ struct Saving {
 /// that the array itself is read from; io_error; what compute fails with. Then the target is as it was
 /// before.
 void save(const AnyLazyArray& array, const std::string& path, const SaveOptions& options = {});
+
+template <EagerArray X>
+void save(const X& array, const std::string& path, const SaveOptions& options = {}) {
+  save(detail::lazy_reference(array), path, options);
+}
 
 /// What save would do: the plan with the file as its target. Nothing is read or written.
 Explanation explain_save(const AnyLazyArray& array, const std::string& path, const SaveOptions& options = {});

@@ -45,6 +45,12 @@ class SliceBuilder {
     const Index start = count > 0 ? static_cast<Index>(part(0)) : 0;
     add(item_of_range(start, count > 1 ? static_cast<Index>(part(1)) - start : 1, count));
   }
+  template <class S>
+  void add(const xt::xslice<S>&) {
+    static_assert(sizeof(S) == 0,
+                  "morsel: a view takes no xt::keep or xt::drop; use take(a, indices, axis) for the elements "
+                  "to keep");
+  }
   SliceItems take() { return std::move(items_); }
 
  private:

@@ -94,18 +94,25 @@ class BlockStream {
 };
 
 /// for (auto&& block : stream(a)) use(block.region, block.values): the chunks of the declared grid, evaluated
-/// ahead within the budget while the loop's body runs. **Fails**: in the loop, as compute does.
-template <class T>
-BlockStream<T> stream(const LazyArray<T>& array, const StreamOptions& options = {}) {
-  return BlockStream<T>(detail::ChunkStream(array.edge(), options));
+/// ahead within the budget while the loop's body runs. An xtensor array is copied. **Fails**: in the loop, as
+/// compute does.
+template <ArrayLike A>
+auto stream(const A& array, const StreamOptions& options = {}) {
+  static_assert(!std::same_as<A, AnyLazyArray>,
+                "morsel: stream needs the element type; use x.visit or x.as<T>()");
+  return BlockStream<detail::element_of_array<A>>(
+      detail::ChunkStream(detail::lazy_of(array).edge(), options));
 }
 
 /// f(block) for every chunk of the declared grid, from several threads at once, in any order. The block is
 /// valid during the call. **Fails**: as compute does; user_error if f throws something other than Error.
-template <class T, class F>
-void for_each_chunk(const LazyArray<T>& array, F&& f, const ComputeOptions& options = {}) {
+template <ArrayLike A, class F>
+void for_each_chunk(const A& array, F&& f, const ComputeOptions& options = {}) {
+  static_assert(!std::same_as<A, AnyLazyArray>,
+                "morsel: for_each_chunk needs the element type; use x.visit or x.as<T>()");
+  using T = detail::element_of_array<A>;
   detail::visit_chunks(
-      array.edge(),
+      detail::handle<A>(array).edge(),
       [&f](const Region& region, const BufferView& values) {
         const Block<T> block{region, detail::chunk_view<const T>(values)};
         f(block);

@@ -189,3 +189,13 @@ TEST_CASE("one run gives several results", "[api][compute]") {
   CHECK(report.peak_bytes <= report.budget_bytes);
   CHECK(report.peak_bytes > 0);
 }
+
+TEST_CASE("xtensor arrays are computed as lazy ones are", "[api][compute]") {
+  const xt::xtensor<int, 2, xt::layout_type::column_major> x{{1, 2}, {3, 4}};
+  const auto [same, twice, least] = compute({.memory = "16MiB"}, x, x * 2, morsel::min(x));
+  static_assert(std::is_same_v<decltype(same), const xt::xarray<int>>);
+  CHECK(text_of_elements(same) == "(2, 2): 1 2 3 4");
+  CHECK(text_of_elements(twice) == "(2, 2): 2 4 6 8");
+  CHECK(least() == 1);
+  CHECK(std::get<1>(compute(x, counting<int>({2})))(1) == 1);
+}

@@ -48,11 +48,65 @@ TEST_CASE("arrays are joined along old and new axes", "[api][manipulation]") {
   CHECK(contains(failure_of([&] { concat({a, b["0"]}); }), "shape_mismatch: concat"));
 }
 
+TEST_CASE("arrays of unknown dtype are joined two by two", "[api][manipulation]") {
+  const auto a = counting<std::int16_t>({2});
+  const AnyLazyArray any = a, other = counting<float>({1});
+  static_assert(std::is_same_v<decltype(concat(any, other)), AnyLazyArray>);
+  CHECK(text_of(concat(any, other).as<float>()) == "(3,): 0 1 0");
+  CHECK(concat(any, other).dtype() == DType(Type::float32));
+  CHECK(concat(a, other).dtype() == DType(Type::float32));
+  CHECK(text_of(concat(any, a, -1).as<int>()) == "(4,): 0 1 0 1");
+  CHECK(text_of(concat({any, other}).as<int>()) == "(3,): 0 1 0");
+  CHECK(text_of(stack({any, any}).as<int>()) == "(2, 2): 0 1 0 1");
+  CHECK(contains(failure_of([&] { concat(any, other, 1); }), "out_of_range"));
+}
+
+TEST_CASE("xtensor arrays are moved at once, by the same template", "[api][manipulation]") {
+  const xt::xarray<int> x{{0, 1, 2}, {3, 4, 5}};
+  const xt::xtensor<int, 2, xt::layout_type::column_major> columns = x;
+  const auto a = from_array(x, {.chunks = {1, 2}});
+  const auto check = [&](auto&& move) {
+    static_assert(std::is_same_v<decltype(move(x)), xt::xarray<int>>);
+    static_assert(std::is_same_v<decltype(move(x + 0)), xt::xarray<int>>);
+    static_assert(std::is_same_v<decltype(move(a)), LazyArray<int>>);
+    static_assert(std::is_same_v<decltype(move(a.any())), AnyLazyArray>);
+    CHECK(text_of_elements(move(x)) == text_of(move(a)));
+    CHECK(text_of_elements(move(x + 0)) == text_of(move(a)));
+    CHECK(text_of_elements(move(columns)) == text_of(move(a)));
+    CHECK(text_of(move(a.any()).template as<int>()) == text_of(move(a)));
+  };
+  check([](const auto& v) { return morsel::transpose(v); });
+  check([](const auto& v) { return morsel::transpose(v, {1, 0}); });
+  check([](const auto& v) { return morsel::permute_dims(v, {1, 0}); });
+  check([](const auto& v) { return morsel::expand_dims(v, 1); });
+  check([](const auto& v) { return morsel::squeeze(morsel::expand_dims(v, 0)); });
+  check([](const auto& v) { return morsel::squeeze(morsel::take(v, {1}, 0), 0); });
+  check([](const auto& v) { return morsel::flip(v); });
+  check([](const auto& v) { return morsel::flip(v, {1}); });
+  check([](const auto& v) { return morsel::moveaxis(v, 0, 1); });
+  check([](const auto& v) { return morsel::broadcast_to(v, {2, 2, 3}); });
+  check([](const auto& v) { return morsel::take(v, {2, 0, 2}, 1); });
+  check([](const auto& v) { return morsel::rechunk(v, 1); });
+  check([](const auto& v) { return morsel::concat({v, v}, 1); });
+  check([](const auto& v) { return morsel::concat(v, v); });
+  check([](const auto& v) { return morsel::concat(std::vector(3, v)); });
+  check([](const auto& v) { return morsel::stack({v, v}, 1); });
+  check([](const auto& v) { return morsel::stack(std::vector(3, v)); });
+
+  const auto joined = morsel::concat(x, xt::xarray<float>{{6.5f, 7.5f, 8.5f}, {9.5f, 0.5f, 1.5f}});
+  static_assert(std::is_same_v<decltype(joined), const xt::xarray<double>>);
+  CHECK(text_of_elements(joined) == "(4, 3): 0 1 2 3 4 5 6.5 7.5 8.5 9.5 0.5 1.5");
+  CHECK(text_of(morsel::concat(a, x)) == "(4, 3): 0 1 2 3 4 5 0 1 2 3 4 5");
+  CHECK(contains(failure_of([&] { morsel::flip(x, "lat"); }), "lat"));
+}
+
 TEST_CASE("rechunk changes the grid and no value", "[api][manipulation]") {
   const auto a = counting<int>({5, 4}, {2, 3});
   for (const char* chunks : {"1,1", "5,4", "3,-1", "(1,4),2", "auto"}) {
     const auto b = a.rechunk(chunks);
     CHECK(text_of(b) == text_of(a));
+    CHECK(morsel::rechunk(a, chunks).grid() == b.grid());
+    CHECK(morsel::rechunk(a.any(), chunks).grid() == b.grid());
     CHECK(text_of(b + a) == text_of(a * 2));
   }
   CHECK(a.rechunk({3, -1}).chunks() == std::vector<std::vector<Index>>{{3, 2}, {4}});

@@ -69,6 +69,18 @@ TEST_CASE("several arrays are saved in one run", "[api][save]") {
   CHECK(folder.count() == 2);
 }
 
+TEST_CASE("xtensor arrays are saved as lazy ones are", "[api][save]") {
+  const Folder folder;
+  const xt::xtensor<float, 2, xt::layout_type::column_major> x{{1, 2}, {3, 4}};
+  save(x, folder.file("x.npy"));
+  save(x + 1, folder.file("more.npy"), {.memory = "16MiB"});
+  save({}, {{x * 2, folder.file("twice.npy")}, {morsel::sum(x), folder.file("sum.npy")}});
+  CHECK(text_of(open<float>(folder.file("x.npy"))) == "(2, 2): 1 2 3 4");
+  CHECK(text_of(open<float>(folder.file("more.npy"))) == "(2, 2): 2 3 4 5");
+  CHECK(text_of(open<float>(folder.file("twice.npy"))) == "(2, 2): 2 4 6 8");
+  CHECK(text_of(open<float>(folder.file("sum.npy"))) == "(): 10");
+}
+
 TEST_CASE("save refuses what exists, what it reads from, and endings it does not know", "[api][save]") {
   const Folder folder;
   const auto a = counting<int>({5});

@@ -95,6 +95,26 @@ TEST_CASE("errors of a run come out of the loop", "[api][stream]") {
         }).rfind("cancelled: ", 0) == 0);
 }
 
+TEST_CASE("xtensor arrays are streamed as lazy ones are", "[api][stream]") {
+  const xt::xarray<int> x{{1, 2}, {3, 4}};
+  std::string text;
+  for (auto&& block : stream(x)) text += text_of_elements(block.values);
+  for (auto&& block : stream(x * 2)) text += text_of_elements(block.values);
+  CHECK(text == "(2, 2): 1 2 3 4(2, 2): 2 4 6 8");
+  int total = 0;
+  for_each_chunk(x, [&](const Block<int>& block) { total += block.values(1, 1); });
+  CHECK(total == 4);
+}
+
+TEST_CASE("an array of unknown dtype is streamed through visit", "[api][stream]") {
+  const AnyLazyArray any = counting<float>({4}, 2);
+  std::string text;
+  any.visit([&](const auto& a) {
+    for (auto&& block : stream(a)) text += a.dtype().name() + to_string(block.region);
+  });
+  CHECK(text == "float32[0:2]float32[2:4]");
+}
+
 TEST_CASE("an empty array streams nothing", "[api][stream]") {
   int count = 0;
   for (auto&& block : stream(counting<int>({0, 3}))) count += 1 + static_cast<int>(block.region.rank());

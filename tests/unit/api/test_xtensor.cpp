@@ -4,8 +4,10 @@
 #include <catch2/catch.hpp>
 
 #if __has_include(<xtensor/xpad.hpp>)
+#include <xtensor/xmanipulation.hpp>
 #include <xtensor/xpad.hpp>
 #else
+#include <xtensor/misc/xmanipulation.hpp>
 #include <xtensor/misc/xpad.hpp>
 #endif
 
@@ -43,4 +45,14 @@ TEST_CASE("xtensor's pad and tile work behind morsel's header", "[api][xtensor]"
   CHECK(padded(0, 0) == 0);
   const xt::xarray<double> tiled = xt::tile(x, 2);
   CHECK(tiled.size() == 12);
+}
+
+TEST_CASE("functions that both libraries have can be called without their namespace", "[api][xtensor]") {
+  using namespace morsel;
+  xt::xarray<double> y = x;
+  const auto check = [&](const xt::xarray<double>& a, const xt::xarray<double>& b) { CHECK(a == b); };
+  check(flip(x), morsel::flip(y));  // xtensor 0.24 writes through its flip(y)
+  check(flip(x, 1), flip(y, 1));
+  check(transpose(x), transpose(y));
+  check(squeeze(x), squeeze(y));
 }

@@ -25,6 +25,12 @@ MORSEL_INLINE AnyLazyArray permute_dims(const AnyLazyArray& array, const std::ve
   return detail::renamed(array, std::move(edge), std::move(dims));
 }
 
+MORSEL_INLINE AnyLazyArray transpose(const AnyLazyArray& array) {
+  std::vector<AxisName> order;
+  for (std::size_t i = array.ndim(); i-- > 0;) order.emplace_back(i);
+  return permute_dims(array, order);
+}
+
 MORSEL_INLINE AnyLazyArray expand_dims(const AnyLazyArray& array, Index axis) {
   Edge edge = expand_dims(array.edge(), axis);
   std::vector<std::string> dims = array.dims();
@@ -92,6 +98,10 @@ MORSEL_INLINE AnyLazyArray take(const AnyLazyArray& array, const std::vector<Ind
                                 const AxisName& axis) {
   const Index number = find_axis(axis, array.dims(), array.ndim(), "take");
   return detail::renamed(array, take(array.edge(), indices, number), array.dims());
+}
+
+MORSEL_INLINE AnyLazyArray rechunk(const AnyLazyArray& array, const ChunkSpec& chunks) {
+  return array.rechunk(chunks);
 }
 
 MORSEL_INLINE AnyLazyArray concat(const std::vector<AnyLazyArray>& arrays, const AxisName& axis) {
