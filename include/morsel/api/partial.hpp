@@ -12,7 +12,7 @@ namespace detail {
 class PartialStates {
  public:
   /// **Fails**: invalid_argument unless `reduced` is what a reduction gave; unsupported for states that own
-  /// memory.
+  /// memory and for a histogram whose range is that of the data.
   explicit PartialStates(const AnyLazyArray& reduced);
   /// Computes the states of the array's elements.
   void compute(const AnyLazyArray& reduced, const ComputeOptions& options);
@@ -37,7 +37,8 @@ class PartialStates {
 }  // namespace detail
 
 /// A reduction that is not finished: states that merge. Merging left with right is absorbing right's elements
-/// after left's; floating-point results depend on that order as every sum does.
+/// after left's; floating-point results depend on that order as every sum does, and argmin and argmax count
+/// positions in it: those of the whole array where its parts follow each other along the first reduced axis.
 ///
 /// PartialState<T>(reduction) has seen no element; partial(reduction) has seen the array's.
 template <class T>
@@ -77,6 +78,8 @@ class PartialState {
 };
 
 /// The unfinished value of a reduction: auto p = partial(mean(a)); send(p.to_bytes()).
+/// **Fails**: as PartialState; unsupported for states that own memory, and for a histogram without a range:
+/// parts would have bins of their own.
 template <class T>
 PartialState<T> partial(const LazyArray<T>& reduced, const ComputeOptions& options = {}) {
   return PartialState<T>(reduced, options);

@@ -39,6 +39,8 @@ class Reducer {
   virtual MergeOrder order() const = 0;
   /// True if `first_index` matters: argmin, argmax.
   virtual bool needs_index() const { return false; }
+  /// Adds `by` to the positions that states hold: they follow `by` elements of another state.
+  virtual void shift_index(void* states, std::size_t n, Index by) const { (void)states, (void)n, (void)by; }
   virtual std::size_t state_bytes() const = 0;
   /// dtype and extra trailing shape of the result per output element (histogram: (bins,)).
   virtual Type result() const = 0;

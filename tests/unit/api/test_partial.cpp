@@ -1,6 +1,8 @@
 #include "arrays.hpp"
 //
 #include <catch2/catch.hpp>
+#include <complex>
+#include <limits>
 
 #include "support/failure.hpp"
 
@@ -29,6 +31,54 @@ TEST_CASE("parts of a reduction merge to the whole", "[api][partial]") {
   check([](const auto& x) { return any(x > 3); });
   check([](const auto& x) { return count_nonzero(x, 0); });
   check([](const auto& x) { return histogram(x, 4, {0, 21}); });
+  check([](const auto& x) { return histogram(x, {0, 2, 7, 30}); });
+  check([](const auto& x) { return var(x, 0); });
+  check([](const auto& x) { return all(x < 20); });
+  check([](const auto& x) { return all(x < 21, 0); });
+}
+
+TEST_CASE("parts of a reduction that skips NaN merge to the whole", "[api][partial]") {
+  // Columns: no NaN, NaN in the left part, NaN in the right part.
+  const auto counted = counting<double>({7, 3}, {2, 2});
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const auto a = where(counted == 1 || counted == 20, nan, 10 - counted);
+  const auto check = [&](auto&& reduce) {
+    auto left = partial(reduce(a["0:3"]));
+    left.merge(partial(reduce(a["3:"])));
+    CHECK(text_of_elements(left.finish()) == text_of(reduce(a)));
+    CHECK_FALSE(contains(text_of_elements(left.finish()), "nan"));
+  };
+  check([](const auto& x) { return nansum(x, 0); });
+  check([](const auto& x) { return nanprod(x, 0); });
+  check([](const auto& x) { return nanmean(x, 0); });
+  check([](const auto& x) { return nanvar(x, 0); });
+  check([](const auto& x) { return nanstddev(x, 0, {.ddof = 1}); });
+  check([](const auto& x) { return nanmin(x, 0); });
+  check([](const auto& x) { return nanmax(x, 0); });
+  check([](const auto& x) { return nanargmin(x, 0); });
+  check([](const auto& x) { return nanargmax(x, 0); });
+}
+
+TEST_CASE("merged positions are those in the whole array", "[api][partial]") {
+  const auto a = map([](int i) { return (i * 5) % 7; }, counting<int>({9, 4}, {2, 3}));
+  const auto check = [&](const auto& x, auto&& reduce) {
+    for (const char* const cut : {"1", "4", "8"}) {
+      auto left = partial(reduce(x[std::string(":") + cut]));
+      const auto right = partial(reduce(x[std::string(cut) + ":"]));
+      left.merge(decltype(left)::from_bytes(right.to_bytes(), reduce(x)));
+      CHECK(text_of_elements(left.finish()) == text_of(reduce(x)));
+    }
+  };
+  check(a, [](const auto& x) { return argmin(x); });
+  check(a, [](const auto& x) { return argmax(x); });
+  check(a, [](const auto& x) { return argmin(x, 0); });
+  check(a, [](const auto& x) { return argmax(x, 0, {.keepdims = true}); });
+  check(a * std::complex<float>(0, 1), [](const auto& x) { return argmax(x, 0); });
+  check(where(a == 3, std::numeric_limits<double>::quiet_NaN(), a.as<double>()),
+        [](const auto& x) { return argmin(x); });
+  auto none = PartialState<std::int64_t>(argmax(a));
+  none.merge(partial(argmax(a)));
+  CHECK(text_of_elements(none.finish()) == text_of(argmax(a)));
 }
 
 TEST_CASE("partial results travel as bytes", "[api][partial]") {
@@ -71,7 +121,6 @@ TEST_CASE("partial results of different reductions do not merge", "[api][partial
   CHECK(contains(failure_of([&] { total.merge(partial(prod(a))); }),
                  "invalid_argument: merging partial results: of different reductions"));
   CHECK(contains(failure_of([&] { partial(a); }), "invalid_argument: partial: not a reduction"));
-  CHECK(contains(failure_of([&] { partial(argmax(a)); }), "unsupported: partial: argmax"));
   CHECK(contains(failure_of([&] { partial(histogram(a, 3)); }), "unsupported: partial: the range of"));
   CHECK(contains(failure_of([&] { PartialState<float>(min(a)).finish(); }), "of nothing has no value"));
   CHECK(PartialState<float>(sum(a)).finish()() == 0);

@@ -961,3 +961,31 @@ TEST_CASE("the carry stack gives the binary tree over any number of leaves", "[r
     CHECK(stack.count() == 0);
   }
 }
+
+TEST_CASE("positions are shifted, nothing else is", "[reducer]") {
+  for (const Type type : {Type::int32, Type::float64, Type::complex64}) {
+    const ReducerPtr reducer = make_reducer(Reduction::argmax, type);
+    Memory states(3 * reducer->state_bytes());
+    const auto state = [&](std::size_t i) {
+      return static_cast<std::byte*>(states.data()) + i * reducer->state_bytes();
+    };
+    reducer->init(states.data(), 3);
+    const std::vector<std::byte> zeros(4 * item_bytes_of(type));
+    reducer->absorb_run(state(1), zeros.data(), 4, 7);
+    reducer->absorb_run(state(2), zeros.data(), 4, 0);
+    reducer->shift_index(states.data(), 3, 100);
+    reducer->merge(states.data(), state(1), 1);  // the first has seen nothing
+    std::int64_t index[3];
+    reducer->finish(states.data(), 3, 4, index);
+    CHECK(index[0] == 107);
+    CHECK(index[1] == 107);
+    CHECK(index[2] == 100);
+  }
+  const ReducerPtr total = make_reducer(Reduction::sum, Type::int32);
+  Memory state(total->state_bytes());
+  total->init(state.data(), 1);
+  total->shift_index(state.data(), 1, 100);
+  std::int64_t sum = -1;
+  total->finish(state.data(), 1, 0, &sum);
+  CHECK(sum == 0);
+}

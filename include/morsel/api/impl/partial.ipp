@@ -43,10 +43,6 @@ MORSEL_INLINE std::string take_text(std::span<const std::byte>& in) {
 MORSEL_INLINE PartialStates::PartialStates(const AnyLazyArray& reduced) : shape_(reduced.shape()) {
   const Edge raw = raw_states(reduced.edge());  // refuses what is no reduction
   reducer_ = std::get<ReduceNode>(raw.node->payload).reducer;
-  if (reducer_->needs_index())
-    fail(Errc::unsupported,
-         "partial: " + reducer_->name() +
-             " gives positions in its own array; expected a reduction whose parts can be merged");
   states_count_ = size_of(raw.shape());
   const Index bytes =
       checked_mul(states_count_, static_cast<Index>(reducer_->state_bytes()), "partial states");
@@ -73,9 +69,11 @@ MORSEL_INLINE void PartialStates::merge(const PartialStates& right) {
   if (described() != right.described() || typeid(mine) != typeid(other))
     fail(Errc::invalid_argument, "merging partial results: of different reductions; expected " + described() +
                                      ", got " + right.described());
+  const Index count = checked_add(count_, right.count_, "elements in a partial result");
   std::vector<std::byte> copy = right.states_;
+  reducer_->shift_index(copy.data(), static_cast<std::size_t>(states_count_), count_);
   reducer_->merge(states_.data(), copy.data(), static_cast<std::size_t>(states_count_));
-  count_ = checked_add(count_, right.count_, "elements in a partial result");
+  count_ = count;
 }
 
 MORSEL_INLINE void PartialStates::finish(void* out) const {

@@ -303,6 +303,7 @@ class FoldReducer final : public Reducer {
   Type input() const override { return input_; }
   MergeOrder order() const override { return loops().blocks ? MergeOrder::blocks : MergeOrder::any; }
   bool needs_index() const override { return is_arg(fold_); }
+  MORSEL_INLINE void shift_index(void* states, std::size_t n, Index by) const override;
   std::size_t state_bytes() const override { return state_bytes_; }
   Type result() const override { return result_of(reduction_, input_); }
   bool refuses_empty() const override { return is_arg(fold_) || is_extreme(fold_); }
@@ -439,6 +440,19 @@ MORSEL_INLINE void FoldReducer::finish(const void* states, std::size_t n, Index 
       }
       write_number(type, out, i, value.re, value.im);
     }
+  }
+}
+
+MORSEL_INLINE void FoldReducer::shift_index(void* states, std::size_t n, Index by) const {
+  if (!is_arg(fold_)) return;
+  // An Extreme ends with its index; negative: nothing seen yet.
+  for (std::size_t i = 0; i < n; ++i) {
+    std::int64_t index;
+    std::byte* place = static_cast<std::byte*>(states) + (i + 1) * state_bytes_ - sizeof index;
+    std::memcpy(&index, place, sizeof index);
+    if (index >= 0)  // states that travelled may hold anything: no signed overflow
+      index = static_cast<std::int64_t>(static_cast<std::uint64_t>(index) + static_cast<std::uint64_t>(by));
+    std::memcpy(place, &index, sizeof index);
   }
 }
 
