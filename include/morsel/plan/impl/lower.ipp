@@ -685,11 +685,16 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
         "rereads: " + std::to_string(need.rereads) + " of " + std::to_string(need.reads) +
         " chunk reads repeat an earlier one, the budget cannot keep all chunks that are needed again");
   for (const Stage& stage : plan.stages)
-    for (const Port& port : stage.ports)
-      if (port.shared && port.result < 0 && !port.source.spec().reads_regions)
-        plan.notes.push_back("chunks_cut: the work cuts through the native chunks of " + port.name + ", " +
-                             to_string(port.grid.chunk_shape()) +
-                             "; they are read once and kept, whole multiples of them need less memory");
+    for (const Port& port : stage.ports) {
+      if (!port.shared || port.result >= 0 || port.source.spec().reads_regions) continue;
+      const std::string note = "chunks_cut: the work cuts through the native chunks of " + port.name + ", " +
+                               to_string(port.grid.chunk_shape()) +
+                               "; they are kept for their other parts while there is room, whole multiples " +
+                               "of them need less memory";
+      // Several ports may read one source.
+      if (std::find(plan.notes.begin(), plan.notes.end(), note) == plan.notes.end())
+        plan.notes.push_back(note);
+    }
   plan.fixed_bytes = fixed(plan.threads);
   for (const Sweep& sweep : plan.sweeps) plan.fixed_bytes += sweep.graph_bytes;
   std::size_t most = 0;
