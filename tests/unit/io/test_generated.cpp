@@ -222,6 +222,7 @@ TEST_CASE("what a user's function throws is a user error that names the region",
               read_region(source, region, BufferView::c_order(room.data(), {2, 2}, 8));
             },
             Errc::user_error) ==
-        "computing region [2:4, 4:6] of a function array: the function threw: no such thing");
+        "computing region [2:4, 4:6] of a function array: a user's function threw; expected it to return, "
+        "got 'no such thing'");
   error_of([] { function_source(Type::int64, {3}, nullptr, nullptr); }, Errc::invalid_argument);
 }
