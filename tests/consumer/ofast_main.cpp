@@ -28,6 +28,10 @@ int main() {
   for (const int threads : {1, 4}) {
     expect("sum of denormals", morsel::sum(a).compute({.threads = threads})(), 3000);
     expect("product with 2", morsel::max(a * 2.0).compute({.threads = threads})(), 6);
+    expect("a function of denormals", morsel::max(morsel::sin(a)).compute({.threads = threads})(), 3);
+    const auto spread = morsel::where(morsel::arange<double>(1000) < 500.0, a * 2.0, a * 0.0);
+    expect("deviation of denormals",
+           morsel::max(morsel::abs(spread - morsel::mean(spread))).compute({.threads = threads})(), 3);
     const xt::xarray<double> halves = (a * 0.5).compute({.threads = threads});
     expect("product with 0.5, rounded to even", halves(999), 2);
   }

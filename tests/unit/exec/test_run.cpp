@@ -1,12 +1,16 @@
 // Budgets, errors, cancellation and targets of runs.
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <morsel/kernel/map.hpp>
 #include <optional>
 #include <stdexcept>
 #include <support/evaluate.hpp>
 #include <support/failure.hpp>
+#include <support/paths.hpp>
 #include <support/test_sink.hpp>
 #include <thread>
 
@@ -423,4 +427,58 @@ TEST_CASE("a run that is stopped before it begins reads nothing", "[exec][cancel
   stop.request_stop();
   CHECK(code_of([&] { value_of(a.edge, {.stop = stop.get_token()}); }) == Errc::cancelled);
   CHECK(a.log->fetches == 0);
+}
+
+TEST_CASE("a read that fails for the moment is tried three times", "[exec][errors]") {
+  struct Case {
+    int fails;
+    int error_number;
+    int fetches;  // of one chunk
+    const char* failure;
+  };
+  for (const Case& c :
+       {Case{2, EAGAIN, 3, ""}, Case{3, EAGAIN, 3, "io_error"}, Case{1, EACCES, 1, "io_error"}})
+    for (const int threads : {1, 2}) {
+      std::atomic<int> left{c.fails}, calls{0};
+      test::TestSourceOptions options;
+      options.on_read = [&](Index chunk) {
+        if (chunk != 3) return;
+        ++calls;
+        if (left-- > 0) fail_errno(c.error_number, "test source: reading");
+      };
+      const Counted a = Counted::make({100}, {10}, options);
+      double sum = 4950;
+      const std::string failure = failure_of([&] {
+        sum = test::element<double>(value_of(reduced(Reduction::sum, a.edge), {.threads = threads}));
+      });
+      INFO(c.fails << " failures, errno " << c.error_number << ", threads " << threads);
+      CHECK(failure.substr(0, failure.find(':')) == c.failure);
+      CHECK(sum == 4950);
+      CHECK(calls == c.fetches);
+    }
+}
+
+TEST_CASE("a spill file lies where it is told to, and a folder that cannot hold it is named",
+          "[exec][errors]") {
+  const Counted a = Counted::make({60000, 20}, {500, 20});
+  const Edge e = morsel::apply(Op::subtract, {a.edge, reduced(Reduction::mean, a.edge, {1}, true)});
+  const std::size_t smallest = test::smallest_budget({e});
+  const test::Whole want = value_of(e);
+  struct Variable {
+    std::string old = test::environment("MORSEL_SPILL_DIR");
+    explicit Variable(const std::string& folder) { ::setenv("MORSEL_SPILL_DIR", folder.c_str(), 1); }
+    ~Variable() {
+      old.empty() ? ::unsetenv("MORSEL_SPILL_DIR") : ::setenv("MORSEL_SPILL_DIR", old.c_str(), 1);
+    }
+  };
+  {
+    const test::TempDir folder;
+    const Variable variable(folder.path().string());
+    CHECK(test::difference(want, value_of(e, {.memory = smallest})) == "");
+    CHECK(std::filesystem::is_empty(folder.path()));
+  }
+  const Variable variable("/nowhere/at/all");
+  const std::string failure = failure_of([&] { value_of(e, {.memory = smallest}); });
+  INFO(failure);
+  CHECK(contains(failure, "making a spill file in '/nowhere/at/all'"));
 }

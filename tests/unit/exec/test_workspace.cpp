@@ -1,4 +1,5 @@
 // Runs side by side: grants, many threads at once, runs inside runs, forked children.
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -235,4 +236,21 @@ TEST_CASE("a run with a budget of its own lends what it leaves free to computing
     if (threads == 1) CHECK(values == 12);
     CHECK(report.peak_bytes <= report.budget_bytes);
   }
+}
+
+TEST_CASE("a workspace has as many threads as the process may run on", "[exec][workspace]") {
+  cpu_set_t before, one;
+  REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
+  CPU_ZERO(&one);
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &before)) {
+      CPU_SET(cpu, &one);
+      break;
+    }
+  REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+  const int alone = available_threads();
+  REQUIRE(sched_setaffinity(0, sizeof before, &before) == 0);
+  CHECK(alone == 1);
+  CHECK(available_threads() >= 1);
+  CHECK(available_threads() <= CPU_COUNT(&before));
 }
