@@ -13,21 +13,15 @@ here = pathlib.Path(__file__).resolve().parent
 begin, end = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
-def seconds(value):
-    if value is None:
-        return ""
-    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.0f} ms" if value >= 0.01 else f"{value * 1000:.1f} ms"
-
-
 def table(results):
     machine = results["machine"]
     memory = f", {machine['memory_bytes'] / 2**30:.0f} GiB" if machine.get("memory_bytes") else ""
-    rows = ["| workload | Morsel | loop | measured | at most | dask |", "|---|---|---|---|---|---|"]
+    rows = ["| workload | Morsel | at most | dask |", "|---|---|---|---|"]
     for line in results["lines"]:
         measured = f"{line['median']:.2f} {line['unit'].replace('x ', '× ', 1).replace('us/', 'µs/')}"
-        rows.append(f"| {line['what'].replace('<', '`<').replace('>', '>`')} | {seconds(line.get('morsel_seconds'))} | "
-                    f"{seconds(line.get('loop_seconds'))} | {measured.replace('<', '`<').replace('>', '>`')} | {line['goal']:g} | "
-                    f"{seconds(line.get('peer_seconds'))} |")
+        peer = f"{line['peer_seconds'] / line['loop_seconds']:.1f} × loop" if "peer_seconds" in line and "loop_seconds" in line else ""
+        rows.append(f"| {line['what'].replace('<', '`<').replace('>', '>`')} | {measured.replace('<', '`<').replace('>', '>`')} | "
+                    f"{line['goal']:g} | {peer} |")
     peers = sorted({line["peer"] for line in results["lines"] if "peer" in line})
     return "\n".join([
         *rows, "",

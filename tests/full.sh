@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What is too slow for .ci/run; an hour or more. Run it before a release.
 #
-#   tests/full.sh [STAGE...]    property fuzz memory shared tidy bare_debian (all by default; bare_debian needs root)
+#   tests/full.sh [STAGE...]    property fuzz memory shared alone tidy bare_debian (all by default; bare_debian needs root)
 #
 # The last line is "full: N passed, N failed, N skipped".
 set -uo pipefail
@@ -46,6 +46,12 @@ stage_memory() {
   [ "$found" = 1 ] || return 77
 }
 stage_shared() { release_tree && MORSEL_SHARED_BUILD=1 tests/package.sh "$build/release"; }
+# With xtensor, nlohmann_json and threads alone.
+stage_alone() {
+  cmake -S . -B "$build/alone" -G Ninja -DCMAKE_BUILD_TYPE=Release -DMORSEL_DEVELOPER=ON -DMORSEL_WITH_SLEEF=OFF \
+    -DMORSEL_WITH_ZLIB=OFF $launcher && cmake --build "$build/alone" -j "$jobs" &&
+    ctest --test-dir "$build/alone" -j "$jobs" -LE 'docs|oracle' --output-on-failure
+}
 stage_tidy() {
   command -v clang-tidy-14 >/dev/null || return 77
   cmake -S . -B "$build/tidy" -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DCMAKE_EXPORT_COMPILE_COMMANDS=ON &&
@@ -72,7 +78,7 @@ stage_bare_debian() {
   return "$code"
 }
 
-stages="property fuzz memory shared tidy bare_debian"
+stages="property fuzz memory shared alone tidy bare_debian"
 [ $# = 0 ] || stages=$*
 mkdir -p "$build"
 install_missing $build_packages $test_packages $ci_packages || exit 1
