@@ -1143,8 +1143,10 @@ MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_
       steps[i] = nest.axes.back().steps[i], tables[i] = nest.axes.back().tables[i];
   bool direct = true;
   for (std::size_t k = 0; k < program_outputs; ++k)
-    direct &=
-        !to[k] || nest.axes.empty() || nest.axes.back().steps[s + k] == static_cast<Index>(to[k]->item_bytes);
+    // Kernels write aligned elements; the caller's memory may be anywhere.
+    direct &= !to[k] ||
+              (to[k]->is_aligned(alignment_of(expression.program.outputs()[k])) &&
+               (nest.axes.empty() || nest.axes.back().steps[s + k] == static_cast<Index>(to[k]->item_bytes)));
   for_each_offset(outer, Nest::Offsets(s + program_outputs, 0), [&](const Nest::Offsets& at) {
     for (std::size_t i = 0; i < s; ++i) bases[i] = streams[i].base + at[i];
     if (direct) {
@@ -1167,7 +1169,7 @@ MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_
       evaluator.row(m, shifted.data(), steps.data(), shifted_tables.data(), rows.data());
       for (std::size_t k = 0; k < program_outputs; ++k)
         if (to[k]) {
-          const Index step = nest.axes.back().steps[s + k];
+          const Index step = nest.axes.empty() ? 0 : nest.axes.back().steps[s + k];
           scatter(to[k]->item_bytes, m, rows[k], to[k]->data + at[s + k] + static_cast<Index>(begin) * step,
                   step);
         }
