@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <morsel/api/axes.hpp>
 
-#include "support/failure.hpp"
+#include <support/failure.hpp>
 
 using namespace morsel;
 using morsel_test::failure_of;

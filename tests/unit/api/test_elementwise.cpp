@@ -5,7 +5,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "support/failure.hpp"
+#include <support/failure.hpp>
 
 using namespace morsel;
 using morsel_test::contains;

@@ -8,7 +8,7 @@
 #include <xtensor/views/xview.hpp>
 #endif
 
-#include "support/failure.hpp"
+#include <support/failure.hpp>
 
 using namespace morsel;
 using morsel_test::contains;

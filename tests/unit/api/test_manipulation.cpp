@@ -2,7 +2,7 @@
 //
 #include <catch2/catch.hpp>
 
-#include "support/failure.hpp"
+#include <support/failure.hpp>
 
 using namespace morsel;
 using morsel_test::contains;

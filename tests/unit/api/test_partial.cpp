@@ -4,7 +4,7 @@
 #include <complex>
 #include <limits>
 
-#include "support/failure.hpp"
+#include <support/failure.hpp>
 
 using namespace morsel;
 using morsel_test::contains;

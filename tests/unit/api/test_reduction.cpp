@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "support/failure.hpp"
+#include <support/failure.hpp>
 
 using namespace morsel;
 using morsel_test::contains;

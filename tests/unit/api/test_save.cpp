@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "support/failure.hpp"
+#include <support/failure.hpp>
 
 using namespace morsel;
 using morsel_test::contains;

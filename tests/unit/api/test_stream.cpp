@@ -5,7 +5,7 @@
 #include <mutex>
 #include <set>
 
-#include "support/failure.hpp"
+#include <support/failure.hpp>
 
 using namespace morsel;
 using morsel_test::contains;

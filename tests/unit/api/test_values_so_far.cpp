@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstring>
 
-#include "support/failure.hpp"
+#include <support/failure.hpp>
 
 using namespace morsel;
 using morsel_test::counting;

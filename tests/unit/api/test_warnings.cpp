@@ -3,7 +3,7 @@
 //
 #include <catch2/catch.hpp>
 
-#include "support/failure.hpp"
+#include <support/failure.hpp>
 #include "support/test_source.hpp"
 
 using namespace morsel;

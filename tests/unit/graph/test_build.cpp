@@ -5,7 +5,7 @@
 #include <morsel/io/generated.hpp>
 #include <morsel/io/memory_source.hpp>
 
-#include "support/failure.hpp"
+#include <support/failure.hpp>
 
 using namespace morsel;
 using morsel_test::contains;

@@ -53,7 +53,7 @@ struct AsyncRun::State {
       thrown = std::current_exception();
     }
     const std::lock_guard lock(mutex);
-    error = thrown;
+    error = std::move(thrown);
     done = true;
     ended.notify_all();
   }

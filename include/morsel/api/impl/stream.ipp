@@ -62,7 +62,7 @@ struct ChunkStream::State {
       thrown = std::current_exception();
     }
     const std::lock_guard lock(mutex);
-    error = thrown;
+    error = std::move(thrown);
     ended = true;
     changed.notify_all();
   }

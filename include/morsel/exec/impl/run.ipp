@@ -11,6 +11,7 @@
 #include <morsel/exec/run.hpp>
 #include <morsel/exec/sweep_job.hpp>
 #include <morsel/exec/trace.hpp>
+#include <utility>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
@@ -478,7 +479,8 @@ MORSEL_INLINE void SweepJob::finish() {
       window_.entries[i].memory = nullptr;
       run_.booked -= sweep_.chunks[i].bytes;
     }
-  if (failure_) std::rethrow_exception(failure_);
+  // A helper that still holds the job must not be the one that ends the error's life.
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   // A request to stop may have dropped units that were booked already.
   if (finished_ == total_) return;
   const std::string doing = "running '" + stages_[0]->stage.name + "': ";
