@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include <support/failure.hpp>
-#include "support/test_source.hpp"
+#include <support/test_source.hpp>
 
 using namespace morsel;
 using morsel_test::contains;

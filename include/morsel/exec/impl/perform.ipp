@@ -561,9 +561,15 @@ MORSEL_INLINE void StageRun::finish_states(std::size_t group_number, const Regio
           std::memcpy(direct, from, static_cast<std::size_t>(row) * state);
         else if (reinterpret_cast<std::uintptr_t>(direct) % 8 != 0) {
           // The caller's memory may be anywhere; kernels write aligned elements.
-          std::vector<std::uint64_t> whole(static_cast<std::size_t>(row * per * item + 7) / 8);
-          reducer.finish(from, static_cast<std::size_t>(row), count, whole.data());
-          std::memcpy(direct, whole.data(), static_cast<std::size_t>(row * per * item));
+          const Index bytes = per * item, most = std::max<Index>(1, 4096 / bytes);
+          std::vector<std::uint64_t> aligned_room(static_cast<std::size_t>(std::min(row, most) * bytes + 7) /
+                                                  8);
+          for (Index i = 0; i < row; i += most) {
+            const Index n = std::min(most, row - i);
+            reducer.finish(from + static_cast<std::size_t>(i) * state, static_cast<std::size_t>(n), count,
+                           aligned_room.data());
+            std::memcpy(direct + i * bytes, aligned_room.data(), static_cast<std::size_t>(n * bytes));
+          }
         } else
           reducer.finish(from, static_cast<std::size_t>(row), count, direct);
         if (!inner_contiguous) {

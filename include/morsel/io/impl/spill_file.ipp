@@ -98,15 +98,10 @@ MORSEL_INLINE void SpillFile::create() {
 }
 
 MORSEL_INLINE void SpillFile::write(const Region& region, const BufferView& values) {
-  const std::size_t item = dtype_.item_bytes();
-  std::vector<std::byte> packed;
+  if (!values.is_c_order())
+    fail(Errc::internal_error, "writing to the spill file: values are not in C order");
   const std::byte* data = values.data;
-  if (!values.is_c_order()) {
-    packed.resize(static_cast<std::size_t>(region.size()) * item);
-    copy_elements(values, BufferView::c_order(packed.data(), region.shape(), item));
-    data = packed.data();
-  }
-  detail::for_each_run(shape_, item, region, [&](Index offset, Index begin, Index bytes) {
+  detail::for_each_run(shape_, dtype_.item_bytes(), region, [&](Index offset, Index begin, Index bytes) {
     while (bytes > 0) {
       const ssize_t n = ::pwrite(descriptor_, data + begin, static_cast<std::size_t>(bytes), offset);
       if (n < 0 && errno == EINTR) continue;
