@@ -5,6 +5,11 @@
 #include <morsel/morsel.hpp>
 #include <string>
 #include <type_traits>
+#if __has_include(<xtensor/xview.hpp>)
+#include <xtensor/xview.hpp>
+#else
+#include <xtensor/views/xview.hpp>
+#endif
 
 namespace morsel_test {
 

@@ -1,14 +1,8 @@
 #include "arrays.hpp"
 //
 #include <catch2/catch.hpp>
-#include <type_traits>
-#if __has_include(<xtensor/xview.hpp>)
-#include <xtensor/xview.hpp>
-#else
-#include <xtensor/views/xview.hpp>
-#endif
-
 #include <support/failure.hpp>
+#include <type_traits>
 
 using namespace morsel;
 using morsel_test::contains;

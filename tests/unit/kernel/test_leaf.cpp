@@ -95,10 +95,10 @@ void check_runs() {
         std::size_t n = 0;
         for (const std::size_t length : runs) n += length;
         const Array<T> x = random_array<T>(n, rng, special);
-        std::vector<Node> nodes;
+        std::vector<reference::Node> nodes;
         std::size_t at = 0;
         for (const std::size_t length : runs) {
-          append_blocks(c.kind, skip, x.data() + at, length, 1, 512, Block::lanes, nodes);
+          append_blocks(c.kind, skip, x.data() + at, length, 1, 512, reference::Block::lanes, nodes);
           at += length;
         }
         const auto expected = words_of(tree(c.kind, nodes, is_complex_v<T>), c.kind, skip, is_complex_v<T>);
@@ -129,8 +129,8 @@ void check_rows() {
         const Array<T> x = random_array<T>(rows * static_cast<std::size_t>(stride), rng, rows % 3 == 0);
         std::vector<std::uint64_t> expected;
         for (std::size_t column = 0; column < columns; ++column) {
-          std::vector<Node> nodes;
-          append_blocks(c.kind, skip, x.data() + column, rows, stride, 64, Block::serial, nodes);
+          std::vector<reference::Node> nodes;
+          append_blocks(c.kind, skip, x.data() + column, rows, stride, 64, reference::Block::serial, nodes);
           const auto words = words_of(tree(c.kind, nodes, is_complex_v<T>), c.kind, skip, is_complex_v<T>);
           expected.insert(expected.end(), words.begin(), words.end());
         }

@@ -929,7 +929,7 @@ TEST_CASE("the carry stack gives the binary tree over any number of leaves", "[r
   const ReducerPtr reducer = make_reducer(Reduction::var, Type::float64);
   const std::size_t bytes = n * reducer->state_bytes();
   for (std::size_t leaves = 0; leaves < 70; ++leaves) {
-    std::vector<std::vector<Node>> nodes(n);
+    std::vector<std::vector<reference::Node>> nodes(n);
     std::vector<Memory> arrays;
     for (int i = 0; i < 8; ++i) arrays.emplace_back(bytes);
     int highest = -1;
@@ -944,7 +944,7 @@ TEST_CASE("the carry stack gives the binary tree over any number of leaves", "[r
       reducer->init(states.data(), n);
       reducer->absorb_rows(states.data(), x.data(), n * 8, 4, n, 0, 1);
       for (std::size_t i = 0; i < n; ++i)
-        append_blocks(Kind::moments, false, x.data() + i, 4, n, 64, Block::serial, nodes[i]);
+        append_blocks(Kind::moments, false, x.data() + i, 4, n, 64, reference::Block::serial, nodes[i]);
       stack.push(states.data(), slot);
     }
     CHECK(stack.count() == static_cast<Index>(leaves));
