@@ -5,6 +5,13 @@
 #include <morsel/morsel.hpp>
 #include <string>
 #include <type_traits>
+#if __has_include(<xtensor/xpad.hpp>)
+#include <xtensor/xmanipulation.hpp>
+#include <xtensor/xpad.hpp>
+#else
+#include <xtensor/misc/xmanipulation.hpp>
+#include <xtensor/misc/xpad.hpp>
+#endif
 #if __has_include(<xtensor/xview.hpp>)
 #include <xtensor/xview.hpp>
 #else

@@ -3,14 +3,6 @@
 //
 #include <catch2/catch.hpp>
 
-#if __has_include(<xtensor/xpad.hpp>)
-#include <xtensor/xmanipulation.hpp>
-#include <xtensor/xpad.hpp>
-#else
-#include <xtensor/misc/xmanipulation.hpp>
-#include <xtensor/misc/xpad.hpp>
-#endif
-
 namespace {
 
 const xt::xarray<double> x{{1, 2, 3}, {4, 5, 6}};
