@@ -120,16 +120,17 @@ TEST_CASE("index text that does not parse is refused with its column", "[array]"
 
 TEST_CASE("items from C++ mean what the text means", "[array]") {
   CHECK(same(range(0, 10), parse_slice("0:10")[0]));
-  CHECK(same(range(_, 5), parse_slice(":5")[0]));
-  CHECK(same(range(5, _), parse_slice("5:")[0]));
-  CHECK(same(range(_, _, 2), parse_slice("::2")[0]));
-  CHECK(same(range(9, _, -3), parse_slice("9::-3")[0]));
+  CHECK(same(range(morsel::_, 5), parse_slice(":5")[0]));
+  CHECK(same(range(5, morsel::_), parse_slice("5:")[0]));
+  CHECK(same(range(morsel::_, morsel::_, 2), parse_slice("::2")[0]));
+  CHECK(same(range(9, morsel::_, -3), parse_slice("9::-3")[0]));
   CHECK(same(all_of_axis(), parse_slice(":")[0]));
   CHECK(same(SliceItem(7), parse_slice("7")[0]));
   CHECK(same(ellipsis, parse_slice("...")[0]));
   CHECK(same(newaxis, parse_slice("None")[0]));
   CHECK(to_string(SliceItems{}) == "...");
-  CHECK(to_string({1, range(_, _, 2), ellipsis, newaxis, range(-3, _)}) == "1, ::2, ..., None, -3:");
+  CHECK(to_string({1, range(morsel::_, morsel::_, 2), ellipsis, newaxis, range(-3, morsel::_)}) ==
+        "1, ::2, ..., None, -3:");
 }
 
 // Python: st, sp, ss = slice(start, stop, step).indices(extent); (st, len(range(st, sp, ss)), ss).
