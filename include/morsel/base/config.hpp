@@ -1,8 +1,9 @@
 // Version, the one switch, and the namespace every declaration lives in.
 //
 // MORSEL_HEADER_ONLY is carried in the inline namespace, so that a program that mixes both modes links
-// correctly instead of breaking the one-definition rule. The other macros say which libraries there are:
-// MORSEL_HAVE_<NAME>, 1 or 0, set by the build. Whoever compiles the headers alone gives every file the same.
+// correctly instead of breaking the one-definition rule. The
+// other macros say which libraries there are: MORSEL_HAVE_<NAME>, 1 or 0, set by the build. For headers alone
+// SLEEF is used where its header is, the others where their macro is set; all files get the same.
 #pragma once
 
 #define MORSEL_VERSION_MAJOR 0

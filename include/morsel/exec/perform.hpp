@@ -99,11 +99,13 @@ class StageRun {
   void move_states(std::size_t group, std::byte* from, std::byte* to, Index kept) const;
 
  private:
+  /// Nodes of one tree that a partial report copies at most.
+  static constexpr std::size_t most_partial_nodes = 64;
   class States;
   std::mutex mutex_;
   std::map<std::pair<std::size_t, Index>, Tree> trees_;
   std::vector<std::vector<bool>> finished_strips_;  // per group, by number, only while partials are reported
-  bool tracks_partials = false;
+  bool tracks_partials_ = false;
 };
 
 /// Values of an expression's streams at a box, and its program.
@@ -149,6 +151,7 @@ class Task {
   Access access(const Port& port, std::size_t number, const View& view, const Region& box);
   void store_outputs();
   void reduce_step();
+  void open_leaf_workspace(std::size_t group);
   Walk begin_walk(std::size_t group);
   void lay_nest(std::size_t group, Walk& walk, const Region& box);
   void bring(std::size_t group, Walk& walk, const InlineVector<Index, 8>& at, std::size_t begin,

@@ -1,9 +1,6 @@
 // Threads that wait between runs, and the memory ledger behind Workspace.
 #pragma once
 
-#include <sys/types.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -17,6 +14,9 @@
 
 namespace morsel::inline MORSEL_ABI {
 
+/// Counts the forks that led to this process: what belongs to the parent's threads has another number.
+unsigned fork_generation();
+
 /// The ledger: bytes granted, and who is next. Runs are served strictly in the order they came.
 struct Workspace::State {
   std::mutex mutex;
@@ -25,11 +25,11 @@ struct Workspace::State {
   int threads = 1;
   std::uint64_t next_ticket = 0, serving = 0;
   std::set<std::uint64_t> given_up;
-  std::atomic<pid_t> process{::getpid()};
+  std::atomic<unsigned> generation{fork_generation()};
   /// In a forked child the ledger begins anew: the runs that held it are the parent's.
   void begin_anew_after_fork();
   std::unique_lock<std::mutex> lock() {
-    if (process.load(std::memory_order_acquire) != ::getpid()) begin_anew_after_fork();
+    if (generation.load(std::memory_order_acquire) != fork_generation()) begin_anew_after_fork();
     return std::unique_lock(mutex);
   }
   void advance() {
@@ -51,7 +51,7 @@ class Grant {
  private:
   std::shared_ptr<Workspace::State> state_;
   std::size_t bytes_ = 0;
-  pid_t process_ = 0;
+  unsigned generation_ = 0;
 };
 
 /// Something threads can take part in until it is over.

@@ -29,14 +29,17 @@ struct RunReport {
   std::size_t bytes_read = 0;                    ///< from storage
   std::size_t bytes_decoded = 0;                 ///< elements produced by sources
   Index requests = 0;                            ///< reads issued
-  Index chunks_read = 0, chunks_missing = 0;     ///< source chunks (or parts of them) fetched
+  Index chunks_read = 0;                         ///< source chunks touched, each once per pass
+  Index chunks_missing = 0;                      ///< reads that found no chunk
   Index units = 0;
   int threads = 1;
   double plan_seconds = 0, run_seconds = 0;
 };
 
-/// Runs `plan` within plan.budget_bytes; targets[i] takes output i. Sinks are committed at the end.
-RunReport run(const Plan& plan, const std::vector<Target>& targets, const RunOptions& options);
+/// Runs `plan` within plan.budget_bytes; targets[i] takes output i. Sinks are committed at the end. The last
+/// report of progress is not made but handed to `last`: whoever holds the run's memory gives it back first.
+RunReport run(const Plan& plan, const std::vector<Target>& targets, const RunOptions& options,
+              Progress* last = nullptr);
 
 }  // namespace morsel::inline MORSEL_ABI
 

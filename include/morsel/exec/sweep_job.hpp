@@ -48,8 +48,9 @@ struct RunState {
                                      std::to_string(budget) + ", got " + std::to_string(booked.load()));
     peak = std::max(peak, booked.load());
   }
+  Progress snapshot(bool finished, const std::string& what, int pass) const;
   /// Tells the callback, at most ten times a second; what it throws comes back.
-  std::exception_ptr report(bool finished, const std::string& what, int pass);
+  std::exception_ptr report(const std::string& what, int pass);
 };
 
 /// Runs the units of a sweep with any number of threads.
@@ -67,8 +68,13 @@ class SweepJob : public Job, public std::enable_shared_from_this<SweepJob> {
   /// Memory for a nested evaluation inside one of this job's tasks.
   bool reserve(std::size_t bytes);
   void give_back(std::size_t bytes);
+  const unsigned generation = fork_generation();
 
  private:
+  class Participant;
+  void work();
+  void work(std::unique_lock<std::mutex>& lock);
+  void read(std::unique_lock<std::mutex>& lock);
   bool stopping() const;
   void release_chunks(Index place);
   std::unique_ptr<Task> book();

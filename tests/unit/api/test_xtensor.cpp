@@ -1,4 +1,6 @@
 // The first include is morsel's: what is tested is that xtensor works behind it, in C++20.
+#include "arrays.hpp"
+//
 #include <morsel/morsel.hpp>
 //
 #include <catch2/catch.hpp>

@@ -121,6 +121,21 @@ TEST_CASE("a progress callback may compute", "[exec][progress]") {
   }
 }
 
+TEST_CASE("the last report finds the memory of the run free", "[exec][progress]") {
+  const Counted a = Counted::make({3000}, {10});
+  const Edge sum = reduced(Reduction::sum, a.edge);
+  const Workspace workspace({.memory = test::smallest_budget({sum}, 2), .threads = 2});
+  double again = 0;
+  const ComputeOptions options{.progress =
+                                   [&](const Progress& p) {
+                                     if (p.finished)
+                                       again = test::element<double>(value_of(sum, {.workspace = workspace}));
+                                   },
+                               .workspace = workspace};
+  CHECK(test::element<double>(value_of(sum, options)) == 2999.0 * 1500);
+  CHECK(again == 2999.0 * 1500);
+}
+
 TEST_CASE("values reported so far are those of the chunks so far", "[exec][partial]") {
   // Means of ones: any number of chunks gives one, none gives zero.
   const std::uint8_t one = 1;
@@ -162,10 +177,22 @@ TEST_CASE("a reduction that has no value yet does not end a run that reports par
   options.skip_nan = true;
   const Edge e = morsel::reduce(morsel::make_reducer(Reduction::argmax, Type::float64, options), late,
                                 morsel::all_axes(1), false);
-  int reports = 0;
-  const test::Whole got = value_of(e, {.memory = 8 * MiB,
-                                       .threads = 1,
-                                       .on_partial = [&](const Partial&) { ++reports; },
-                                       .partial_period = std::chrono::milliseconds(0)});
-  CHECK(test::element<std::int64_t>(got) == 3999);
+  // A count beside it shows what it has, whatever the other one cannot show.
+  int reports = 0, counted = 0;
+  const std::vector<test::Whole> got = test::values_of({e, reduced(Reduction::count_nonzero, a.edge)},
+                                                       {.memory = 8 * MiB,
+                                                        .threads = 1,
+                                                        .on_partial =
+                                                            [&](const Partial& p) {
+                                                              if (p.output == 0) return;
+                                                              ++reports;
+                                                              std::int64_t count;
+                                                              std::memcpy(&count, p.values.data, 8);
+                                                              counted += count > 0;
+                                                            },
+                                                        .partial_period = std::chrono::milliseconds(0)});
+  CHECK(test::element<std::int64_t>(got[0]) == 3999);
+  CHECK(test::element<std::int64_t>(got[1]) == 3999);
+  CHECK(reports > 0);
+  CHECK(counted == reports);
 }

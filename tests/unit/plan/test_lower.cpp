@@ -74,7 +74,7 @@ TEST_CASE("folds with equal states share them", "[plan]") {
   CHECK(folds(plan_of(edges)) < folds(plan_of(edges, std::size_t{1} << 40, 1, {}, {"share"})));
 }
 
-TEST_CASE("steps cover the array once, are a step's bytes large and never depend on threads", "[plan]") {
+TEST_CASE("steps cover the array once, and declared chunks stay as they are", "[plan]") {
   const Counted sources[] = {Counted::make({3000, 500}, {3000, 500}), Counted::make({3000, 500}, {7, 500}),
                              Counted::make({1500000}, {64}), Counted::make({3, 5}, {1, 1})};
   for (const Counted& c : sources)
@@ -233,4 +233,14 @@ TEST_CASE("the largest of very many unequal steps is found", "[plan]") {
     for (std::size_t i = 0; i < got.bytes.size() / 8; ++i) total += test::element<std::uint64_t>(got, i);
     CHECK(total == 500'000);
   }
+}
+
+TEST_CASE("steps that do not line up with chunks that are read whole are looked at one by one", "[plan]") {
+  // Some steps lie inside a chunk and some across two; those at the ends and in the middle lie inside.
+  const Edge a = Counted::make({12'300'000}, {100'000}).edge;
+  const Edge sums = per_chunk(reduced(Reduction::sum, rechunk(a, ChunkSpec({3000}))));
+  const test::Whole got = test::value_of(sums, {.memory = 64 * MiB, .threads = 1});
+  double total = 0;
+  for (std::size_t i = 0; i < got.bytes.size() / 8; ++i) total += test::element<double>(got, i);
+  CHECK(total == 12'299'999.0 * 6'150'000);
 }

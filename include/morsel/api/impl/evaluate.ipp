@@ -75,7 +75,7 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
     grant.emplace(workspace.state(), plan.smallest_bytes, granted, options.stop);
     granted = grant->bytes();
   }
-  const Nested nested(outer, granted);
+  std::optional<Nested> nested(std::in_place, outer, granted);
   if (granted < plan.peak_bytes || plan.fixed_bytes > granted ||
       granted < std::min(plan.ideal_bytes, limits.memory_bytes)) {
     limits.memory_bytes = granted;
@@ -96,7 +96,12 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
   const std::chrono::duration<double> planning = std::chrono::steady_clock::now() - begin;
   RunReport report;
   try {
-    report = run(plan, targets, run_options);
+    Progress last;
+    report = run(plan, targets, run_options, &last);
+    // What the last report's callback computes finds the memory free.
+    nested.reset();
+    grant.reset();
+    if (options.progress) options.progress(last);
   } catch (...) {
     rethrow_user_error("computing");
   }

@@ -385,11 +385,11 @@ MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& stri
   move_states(group, states, node.memory, kept);
   node.alive = true;
   std::ptrdiff_t change = static_cast<std::ptrdiff_t>(bytes);
+  Index leaves_here = std::min(leaves, (index + 1) << level) - (index << level);
+  Index elements = tracks_partials_ ? elements_of(group, index << level, leaves_here) : 0;
   std::unique_lock lock(mutex_);
   Tree& tree = trees_[{group, strip_number}];
   tree.kept = kept;
-  Index leaves_here = std::min(leaves, (index + 1) << level) - (index << level);
-  Index elements = tracks_partials ? elements_of(group, index << level, leaves_here) : 0;
   for (;;) {
     const Index count = (leaves + (Index{1} << level) - 1) >> level;
     if (count == 1) break;
@@ -425,18 +425,18 @@ MORSEL_INLINE std::ptrdiff_t StageRun::put(std::size_t group, const Region& stri
   change -= static_cast<std::ptrdiff_t>(bytes);
   lock.lock();
   trees_.erase({group, strip_number});
-  if (tracks_partials) finished_strips_[group][static_cast<std::size_t>(strip_number)] = true;
+  if (tracks_partials_) finished_strips_[group][static_cast<std::size_t>(strip_number)] = true;
   return change;
 }
 
 MORSEL_INLINE void StageRun::note_finished(std::size_t group, Index strip_number) {
-  if (!tracks_partials) return;
+  if (!tracks_partials_) return;
   const std::lock_guard lock(mutex_);
   finished_strips_[group][static_cast<std::size_t>(strip_number)] = true;
 }
 
 MORSEL_INLINE void StageRun::track_partials() {
-  tracks_partials = true;
+  tracks_partials_ = true;
   for (const ReduceGroup& group : stage.groups)
     finished_strips_.emplace_back(static_cast<std::size_t>(units_along(stage, group, false)), false);
 }
@@ -599,7 +599,8 @@ MORSEL_INLINE std::size_t StageRun::partial_bytes() const {
         if (result.output >= 0)
           bytes += static_cast<std::size_t>(size_of(result.shape)) * result.dtype.item_bytes() + 64;
       }
-    bytes += 64 * state_set_bytes(group, kept_elements(stage, group, stage.units.chunk_shape()));
+    bytes +=
+        most_partial_nodes * state_set_bytes(group, kept_elements(stage, group, stage.units.chunk_shape()));
   }
   return bytes;
 }
@@ -632,13 +633,14 @@ MORSEL_INLINE void StageRun::report_partials(const PartialCallback& callback) {
         if (key.first == g) leaves_of[key.second] = 0;
     }
     for (auto& [number, leaves] : leaves_of) {
-      std::vector<std::byte*> copies;
+      std::vector<std::unique_ptr<States>> copies;
       Index kept = 1, elements = 0;
       {
         const std::lock_guard lock(mutex_);
         const auto it = trees_.find({g, number});
         if (it == trees_.end()) continue;  // finished meanwhile
         const Tree& tree = it->second;
+        if (tree.waiting.size() > most_partial_nodes) continue;  // no memory was set aside for so many
         kept = tree.kept;
         const std::size_t bytes = state_set_bytes(group, kept);
         // In leaf order, whatever the level.
@@ -650,19 +652,25 @@ MORSEL_INLINE void StageRun::report_partials(const PartialCallback& callback) {
         }
         std::sort(nodes.begin(), nodes.end());
         for (const auto& [first, states] : nodes) {
-          auto* copy = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
-          std::memcpy(copy, states, bytes);
-          copies.push_back(copy);
+          copies.push_back(std::make_unique<States>(*this, g, kept));
+          copies.back()->memory = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
+          std::memcpy(copies.back()->memory, states, bytes);
         }
       }
-      for (std::size_t i = 1; i < copies.size(); ++i) merge_states(g, copies[0], copies[i], kept);
-      try {
-        if (!copies.empty())
-          finish_states(g, strip_of(g, number), copies[0], kept, nullptr, &snapshot, elements);
-      } catch (const Error&) {
-        // What is there so far has no value (argmax of NaNs alone): nothing to show yet.
+      if (copies.empty()) continue;
+      for (std::size_t i = 1; i < copies.size(); ++i)
+        merge_states(g, copies[0]->memory, copies[i]->memory, kept);
+      for (std::size_t r = 0; r < snapshot.size(); ++r) {
+        if (!snapshot[r].data) continue;
+        std::vector<BufferView> one(snapshot.size());
+        one[r] = snapshot[r];
+        try {
+          finish_states(g, strip_of(g, number), copies[0]->memory, kept, nullptr, &one, elements);
+        } catch (const Error& error) {
+          // What is there so far has no value (argmax of NaNs alone): nothing to show yet.
+          if (error.code() != Errc::invalid_argument) throw;
+        }
       }
-      for (std::byte* copy : copies) ::operator delete (copy, std::align_val_t{64});
     }
     // Taken last: a strip that has left the trees is among these.
     std::vector<bool> finished;
@@ -824,19 +832,26 @@ MORSEL_INLINE void Task::begin(Index place, const Region& unit, const Sweep* swe
       if (!is_reduced(group, i))
         strip_number = strip_number * stage.units.axis(i).count() + stage.units.axis(i).chunk_of(unit.lo[i]);
     state->strip_number = strip_number;
-    std::byte* leaf = memory_ + run_.task.leaf_workspace_offset;
     state->begun.assign(run_.reducers[g].size(), 0);
-    for (const ReducerPtr& reducer : run_.reducers[g]) {
-      if (group.trailing) {
-        state->runs.emplace_back(*reducer, leaf);
-        leaf += aligned(LeafRuns::workspace_bytes(*reducer));
-      } else {
-        state->rows.emplace_back(*reducer, LeafRows::max_columns, leaf);
-        leaf += aligned(LeafRows::workspace_bytes(*reducer, LeafRows::max_columns));
-      }
-    }
     groups_.push_back(std::move(state));
+    open_leaf_workspace(g);
   }
+}
+
+/// Leaf workspaces of a group as nothing has been absorbed yet.
+MORSEL_INLINE void Task::open_leaf_workspace(std::size_t g) {
+  GroupState& state = *groups_[g];
+  state.runs.clear();
+  state.rows.clear();
+  std::byte* leaf = memory_ + run_.task.leaf_workspace_offset;
+  for (const ReducerPtr& reducer : run_.reducers[g])
+    if (run_.stage.groups[g].trailing) {
+      state.runs.emplace_back(*reducer, leaf);
+      leaf += aligned(LeafRuns::workspace_bytes(*reducer));
+    } else {
+      state.rows.emplace_back(*reducer, LeafRows::max_columns, leaf);
+      leaf += aligned(LeafRows::workspace_bytes(*reducer, LeafRows::max_columns));
+    }
 }
 
 /// One fetch; errors that may pass are tried again, twice, 50 ms and 100 ms later.
@@ -1472,17 +1487,8 @@ MORSEL_INLINE Task::Walk Task::begin_walk(std::size_t g) {
   const Stage& stage = run_.stage;
   const ReduceGroup& group = stage.groups[g];
   const Expression& expression = stage.expression;
-  if (group.trailing && stage.groups.size() > 1) {
-    // Groups share the workspace of leaves, which begins as a new LeafRuns leaves it. Leaves are whole in the
-    // step.
-    GroupState& state = *groups_[g];
-    std::byte* leaf = memory_ + run_.task.leaf_workspace_offset;
-    state.runs.clear();
-    for (const ReducerPtr& reducer : run_.reducers[g]) {
-      state.runs.emplace_back(*reducer, leaf);
-      leaf += aligned(LeafRuns::workspace_bytes(*reducer));
-    }
-  }
+  // Groups share the workspace of leaves; their leaves are whole in the step.
+  if (stage.groups.size() > 1) open_leaf_workspace(g);
   Walk walk;
   table_at_ = run_.task.step_offset + layout_.table_offset;
   for (const Stream& stream : expression.streams) {
@@ -1730,10 +1736,9 @@ MORSEL_INLINE bool Task::is_one_block(const Walk& walk) const {
 /// Reduces `count` neighbouring leaves of one block of rows each, whole in the step and walk.leaf_steps
 /// apart, into the states of their common node of the tree: a few columns at a time, so that leaves merge in
 /// L1.
-/// **Requires**: is_one_block; count is a power of two, at most 8, and 1 unless walk.bundles.
+/// **Requires**: is_one_block; trivial states; count is a power of two, at most 8, and 1 unless walk.bundles.
 MORSEL_INLINE void Task::reduce_leaves(std::size_t g, Walk& walk, Index count) {
   const ReduceGroup& group = run_.stage.groups[g];
-  GroupState& state = *groups_[g];
   const Expression& expression = run_.stage.expression;
   const std::size_t s = walk.streams.size(), folds = group.folds.size();
   const Nest::Axis *inner = walk.inner, *rows = walk.rows;
@@ -1802,7 +1807,6 @@ MORSEL_INLINE void Task::reduce_leaves(std::size_t g, Walk& walk, Index count) {
           };
           std::byte* const states = place(merges ? waiting : 0);
           if (merges || leaf == 0) reducer.init(states, width);
-          if (leaf == 0) state.begun[f] += static_cast<Index>(width);
           reducer.absorb_rows(states, x, stride, row_count, width, first_index, index_step);
           if (!merges) continue;
           std::size_t top = waiting;

@@ -53,22 +53,15 @@ class DefaultFloatingPoint {
 
 MORSEL_INLINE SweepJob*& current_job() {
   thread_local SweepJob* job = nullptr;
+  // In a forked child the job is the parent's: its other threads are not here.
+  if (job && job->generation != fork_generation()) job = nullptr;
   return job;
 }
 
 // ---- RunState
 // -------------------------------------------------------------------------------------------------
 
-MORSEL_INLINE std::exception_ptr RunState::report(bool finished, const std::string& what, int pass) {
-  if (!options.progress) return nullptr;
-  std::unique_lock lock(progress_mutex, std::defer_lock);
-  if (finished)
-    lock.lock();
-  else if (!lock.try_lock())
-    return nullptr;
-  const auto now = std::chrono::steady_clock::now();
-  if (!finished && now - last_report < std::chrono::milliseconds(100)) return nullptr;
-  last_report = now;
+MORSEL_INLINE Progress RunState::snapshot(bool finished, const std::string& what, int pass) const {
   Progress progress;
   progress.what = what;
   progress.pass = pass;
@@ -78,13 +71,23 @@ MORSEL_INLINE std::exception_ptr RunState::report(bool finished, const std::stri
   progress.bytes_read = counters.bytes_read.load();
   progress.bytes_done = counters.bytes_decoded.load();
   progress.booked_bytes = booked.load();
-  progress.seconds = std::chrono::duration<double>(now - begin).count();
+  progress.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (progress.done > 0 && progress.total > 0)
     progress.seconds_left = progress.seconds * static_cast<double>(progress.total - progress.done) /
                             static_cast<double>(progress.done);
   progress.finished = finished;
+  return progress;
+}
+
+MORSEL_INLINE std::exception_ptr RunState::report(const std::string& what, int pass) {
+  if (!options.progress) return nullptr;
+  const std::unique_lock lock(progress_mutex, std::try_to_lock);
+  if (!lock) return nullptr;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_report < std::chrono::milliseconds(100)) return nullptr;
+  last_report = now;
   try {
-    options.progress(progress);
+    options.progress(snapshot(false, what, pass));
   } catch (...) {
     return std::current_exception();
   }
@@ -213,13 +216,49 @@ MORSEL_INLINE void SweepJob::release_chunks(Index place) {
   }
 }
 
+/// A thread in a job: counted, and known as the job's. What escapes it ends the run, since a task may be
+/// lost.
+class SweepJob::Participant {
+ public:
+  Participant(SweepJob& job, bool computes) : job_(job), outer_(current_job()) {
+    ++job_.participants_;
+    if (computes) current_job() = &job_;
+  }
+  Participant(const Participant&) = delete;
+  Participant& operator=(const Participant&) = delete;
+  ~Participant() {
+    current_job() = outer_;
+    const std::lock_guard lock(job_.mutex_);
+    --job_.participants_;
+    job_.changed_.notify_all();
+  }
+
+ private:
+  SweepJob& job_;
+  SweepJob* outer_;
+};
+
 MORSEL_INLINE void SweepJob::take_part() {
+  try {
+    work();
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    note_failure(next_, std::current_exception());
+    closed_ = true;
+    changed_.notify_all();
+  }
+}
+
+MORSEL_INLINE void SweepJob::work() {
   std::unique_lock lock(mutex_);
   if (closed_) return;
-  ++participants_;
+  const Participant participant(*this, true);
+  std::unique_lock inner(std::move(lock));  // let go before the participant leaves
+  work(inner);
+}
+
+MORSEL_INLINE void SweepJob::work(std::unique_lock<std::mutex>& lock) {
   const DefaultFloatingPoint floating_point;
-  SweepJob* const outer = current_job();
-  current_job() = this;
   const int thread = run_.threads_seen.fetch_add(1);
   while (!closed_) {
     std::unique_ptr<Task> task;
@@ -255,9 +294,6 @@ MORSEL_INLINE void SweepJob::take_part() {
     process(std::move(task), thread);
     lock.lock();
   }
-  current_job() = outer;
-  --participants_;
-  changed_.notify_all();
 }
 
 MORSEL_INLINE void SweepJob::note_failure(Index unit_number, std::exception_ptr error) {
@@ -327,9 +363,12 @@ MORSEL_INLINE void SweepJob::process(std::unique_ptr<Task> task, int thread) {
     note_failure(place, std::current_exception());
     std::move(parked_.begin(), parked_.end(), std::back_inserter(ready_));
     parked_.clear();
-    if (task) release(std::move(task), 0);
+    if (task)
+      release(std::move(task), 0);
+    else
+      closed_ = true;  // it is lost, and would be waited for
   }
-  if (const std::exception_ptr error = run_.report(false, stage.name, stage.pass)) {
+  if (const std::exception_ptr error = run_.report(stage.name, stage.pass)) {
     const std::lock_guard lock(mutex_);
     note_failure(place, error);
   }
@@ -385,7 +424,7 @@ MORSEL_INLINE void SweepJob::deliver_in_order(std::unique_ptr<Task> task) {
       ++finished_;
     release(std::move(next), waiting);
     lock.unlock();  // the callback may compute something itself
-    error = run_.report(false, stages_[0]->stage.name, stages_[0]->stage.pass);
+    error = run_.report(stages_[0]->stage.name, stages_[0]->stage.pass);
     lock.lock();
     if (error) note_failure(number, error);
   }
@@ -393,9 +432,21 @@ MORSEL_INLINE void SweepJob::deliver_in_order(std::unique_ptr<Task> task) {
 }
 
 MORSEL_INLINE void SweepJob::read() {
-  std::unique_lock lock(mutex_);
-  if (closed_) return;
-  ++participants_;
+  try {
+    std::unique_lock lock(mutex_);
+    if (closed_) return;
+    const Participant participant(*this, false);
+    std::unique_lock inner(std::move(lock));  // let go before the participant leaves
+    read(inner);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    note_failure(next_, std::current_exception());
+    closed_ = true;
+    changed_.notify_all();
+  }
+}
+
+MORSEL_INLINE void SweepJob::read(std::unique_lock<std::mutex>& lock) {
   while (!closed_) {
     if (waiting_.empty()) {
       changed_.wait_for(lock, std::chrono::milliseconds(50));
@@ -435,8 +486,6 @@ MORSEL_INLINE void SweepJob::read() {
     }
     changed_.notify_all();
   }
-  --participants_;
-  changed_.notify_all();
 }
 
 MORSEL_INLINE void SweepJob::partial() {
@@ -501,7 +550,8 @@ MORSEL_INLINE void check_versions(const Plan& plan, const char* when) {
 
 }  // namespace detail
 
-MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets, const RunOptions& options) {
+MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets, const RunOptions& options,
+                            Progress* last) {
   using namespace detail;
   check_versions(plan, "since it was opened");
   RunState state(plan, targets, options);
@@ -554,14 +604,8 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
       const auto job = std::make_shared<SweepJob>(state, one, its_stages);
       const Index helpers = std::min<Index>(plan.threads - 1, count - 1);
       if (helpers > 0) ThreadPool::process().post(ThreadPool::Kind::worker, static_cast<int>(helpers), job);
-      std::exception_ptr error;
-      try {
-        job->take_part();
-      } catch (...) {
-        error = std::current_exception();
-      }
-      job->finish();  // helpers must be gone before anything that they use
-      if (error) std::rethrow_exception(error);
+      job->take_part();
+      job->finish();
     };
     if (parts.empty())
       run_sweep(sweep, stages);
@@ -574,9 +618,7 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
       AnyChunkSink handle = sink->sink;
       handle.commit();
     }
-  if (const std::exception_ptr error =
-          state.report(true, plan.stages.empty() ? "" : plan.stages.back().name, plan.passes - 1))
-    std::rethrow_exception(error);
+  if (last) *last = state.snapshot(true, plan.stages.empty() ? "" : plan.stages.back().name, plan.passes - 1);
   state.trace.write(options.trace);
 
   RunReport report;
@@ -585,7 +627,7 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
   report.bytes_read = state.counters.bytes_read;
   report.bytes_decoded = state.counters.bytes_decoded;
   report.requests = state.counters.requests;
-  report.chunks_read = std::max<Index>(0, plan.prediction.chunks - state.counters.missing);
+  report.chunks_read = plan.prediction.chunks;
   report.chunks_missing = state.counters.missing;
   report.units = state.counters.units;
   report.threads = plan.threads;

@@ -160,6 +160,31 @@ MORSEL_INLINE std::size_t default_memory_bytes() {
 
 }  // namespace detail
 
+namespace detail {
+
+struct ForkState {
+  std::atomic<unsigned> generation{0};
+  std::mutex* mutex = new std::mutex;  ///< of those that begin anew
+};
+MORSEL_INLINE ForkState& fork_state() {
+  static ForkState* state = [] {
+    auto* made = new ForkState;
+    pthread_atfork(nullptr, nullptr, [] {
+      ForkState& child = fork_state();
+      child.mutex = new std::mutex;
+      ++child.generation;
+    });
+    return made;
+  }();
+  return *state;
+}
+
+}  // namespace detail
+
+MORSEL_INLINE unsigned fork_generation() {
+  return detail::fork_state().generation.load(std::memory_order_acquire);
+}
+
 MORSEL_INLINE Workspace::Workspace(const WorkspaceOptions& options) : state_(std::make_shared<State>()) {
   const char* threads = std::getenv("MORSEL_THREADS");
   state_->limit = options.memory.is_default() ? detail::default_memory_bytes() : options.memory.count();
@@ -195,26 +220,22 @@ MORSEL_INLINE std::size_t Workspace::peak_granted_bytes() const {
 }
 
 MORSEL_INLINE void Workspace::State::begin_anew_after_fork() {
-  constexpr pid_t busy = -1;
-  pid_t parent = process.load(std::memory_order_acquire);
-  if (parent == busy || !process.compare_exchange_strong(parent, busy)) {
-    while (process.load(std::memory_order_acquire) == busy) std::this_thread::yield();
-    return;
-  }
+  const std::lock_guard forked(*detail::fork_state().mutex);
+  if (generation == fork_generation()) return;
   // The mutex may have been locked by a thread that is not here.
   new (&mutex) std::mutex;
   new (&changed) std::condition_variable;
   granted = peak = 0;
   next_ticket = serving = 0;
   new (&given_up) std::set<std::uint64_t>;
-  process.store(::getpid(), std::memory_order_release);
+  generation.store(fork_generation(), std::memory_order_release);
 }
 
 MORSEL_INLINE Grant::Grant(std::shared_ptr<Workspace::State> state, std::size_t least, std::size_t wish,
                            std::stop_token stop)
     : state_(std::move(state)) {
   std::unique_lock lock = state_->lock();
-  process_ = state_->process;
+  generation_ = state_->generation;
   if (least > state_->limit)
     fail(Errc::budget_too_small, "asking for memory: the workspace is too small; expected at least " +
                                      std::to_string(least) + " bytes, got " + std::to_string(state_->limit));
@@ -241,7 +262,7 @@ MORSEL_INLINE Grant::Grant(std::shared_ptr<Workspace::State> state, std::size_t 
 
 MORSEL_INLINE Grant::~Grant() {
   const auto lock = state_->lock();
-  if (process_ != state_->process) return;  // forgotten by the fork
+  if (generation_ != state_->generation) return;  // forgotten by the fork
   state_->granted -= bytes_;
   state_->changed.notify_all();
 }

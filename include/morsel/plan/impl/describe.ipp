@@ -74,8 +74,9 @@ MORSEL_INLINE std::string describe_reread(const Plan& plan, const Stage& stage, 
       if (other.kind != Port::Kind::source || other.result >= 0 || other.source.identity() != id) continue;
       if (earlier.pass < stage.pass)
         return " (again: pass " + std::to_string(earlier.pass + 1) + " reads it too)";
-      return port.shared && other.shared ? " (shared: chunks are read once)"
-                                         : " (again: each place reads its own region)";
+      return port.shared && other.shared && port.grid == other.grid
+                 ? " (shared: chunks are kept while there is room)"
+                 : " (again: each place reads its own region)";
     }
   return {};
 }

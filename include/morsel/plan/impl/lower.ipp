@@ -254,10 +254,38 @@ MORSEL_INLINE bool steps_are_alike(const Stage& stage) {
     return false;
   };
   if (!regular(stage.steps) || gathers(stage.expression)) return false;
+  // Whole chunks are read through this view: inner steps must cut them all alike.
+  const auto cuts_alike = [&](const Port& port, const View& view) {
+    for (std::size_t a = 0; a < view.maps.size(); ++a) {
+      const AxisMap& map = view.maps[a];
+      if (map.kind != AxisMap::Kind::affine) continue;
+      const AxisGrid& steps = stage.steps.axis(static_cast<std::size_t>(map.axis));
+      const AxisGrid& chunks = port.grid.axis(a);
+      if (steps.count() <= 2 || chunks.count() <= 1) continue;
+      const Index step = steps.length(1) * std::abs(map.stride);
+      const Index chunk = chunks.count() > 2 ? chunks.length(1) : chunks.longest();
+      // Where step 1 begins, counted from the end of the first chunk.
+      const Index first = map.offset + map.stride * (map.stride < 0 ? steps.end(1) - 1 : steps.begin(1));
+      const Index at = first - chunks.end(0);
+      if (step % chunk != 0 && (chunk % step != 0 || at % step != 0)) return false;
+    }
+    return true;
+  };
   for (const Port& port : stage.ports) {
     if (port.kind == Port::Kind::concat || !regular(port.grid)) return false;
-    for (const Expression& part : port.parts)
+    for (const Expression& part : port.parts) {
       if (gathers(part)) return false;
+      for (const Stream& stream : part.streams) {
+        const Port& inner = stage.ports[static_cast<std::size_t>(stream.port)];
+        if (inner.kind == Port::Kind::source && !inner.source.spec().reads_regions) return false;
+      }
+    }
+  }
+  for (const Stream& stream : stage.expression.streams) {
+    const Port& port = stage.ports[static_cast<std::size_t>(stream.port)];
+    if (port.kind == Port::Kind::source && !port.source.spec().reads_regions &&
+        !cuts_alike(port, stream.view))
+      return false;
   }
   return true;
 }
@@ -399,7 +427,7 @@ MORSEL_INLINE Index count_chunks(const Plan& plan) {
   sort_stably(readers, [](const Reader& a, const Reader& b) {
     return std::tie(a.pass, a.source) < std::tie(b.pass, b.source);
   });
-  constexpr Index most_marked = Index{1} << 22;
+  constexpr Index most_marked = Index{1} << 20;
   Index chunks = 0;
   for (std::size_t begin = 0, end = 0; begin < readers.size(); begin = end) {
     const Reader& first = readers[begin];
@@ -442,6 +470,7 @@ MORSEL_INLINE Index count_chunks(const Plan& plan) {
 
 MORSEL_INLINE void predict(Plan& plan, bool requests_too) {
   plan.prediction.chunks = count_chunks(plan);
+  Index fetches = 0;
   for (const PlannedSource& source : plan.sources) {
     const ArraySpec& spec = source.source.spec();
     plan.prediction.source_bytes += static_cast<std::size_t>(size_of(spec.shape())) * spec.dtype.item_bytes();
@@ -449,8 +478,8 @@ MORSEL_INLINE void predict(Plan& plan, bool requests_too) {
   for (const Stage& stage : plan.stages) {
     const Index steps = stage.steps.count();
     const Index looked = requests_too ? std::min<Index>(steps, cost::predicted_steps) : 0;
-    plan.prediction.exact &= looked == steps;
-    Index requests = 0;
+    plan.prediction.exact &= !requests_too || looked == steps;
+    Index requests = 0, regions = 0;
     std::size_t decoded = 0, encoded = 0;
     for (Index i = 0; i < looked; ++i) {
       const StepLayout layout = lay_out(stage, stage.steps.region(i));
@@ -459,16 +488,19 @@ MORSEL_INLINE void predict(Plan& plan, bool requests_too) {
         const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
         if (!port.source.spec().does_io || f.shared) continue;
         requests += port.source.requests(f.chunk, f.region);
+        ++regions;
         encoded += f.encoded_bytes;
       }
     }
     const double scale = looked ? static_cast<double>(steps) / static_cast<double>(looked) : 0;
     if (looked > 0 && steps > looked) {
       requests = static_cast<Index>(static_cast<double>(requests) * scale);
+      regions = static_cast<Index>(static_cast<double>(regions) * scale);
       decoded = static_cast<std::size_t>(static_cast<double>(decoded) * scale);
       encoded = static_cast<std::size_t>(static_cast<double>(encoded) * scale);
     }
     plan.prediction.requests += requests;
+    fetches += regions;
     plan.prediction.decoded_bytes += decoded;
     plan.prediction.encoded_bytes += encoded;
   }
@@ -482,11 +514,11 @@ MORSEL_INLINE void predict(Plan& plan, bool requests_too) {
       if (!port.source.spec().does_io) continue;
       const Dims at = chunk_at(port.source.spec().grid, chunk.region);
       plan.prediction.requests += port.source.requests(at, chunk.region);
+      ++fetches;
       plan.prediction.encoded_bytes += port.source.cost(at, chunk.region).encoded_bytes;
     }
   const Prediction& p = plan.prediction;
-  if (p.requests > p.chunks &&
-      p.encoded_bytes / static_cast<std::size_t>(p.requests) < cost::short_read_bytes)
+  if (p.requests > fetches && p.encoded_bytes / static_cast<std::size_t>(p.requests) < cost::short_read_bytes)
     plan.notes.push_back("short_reads: " + std::to_string(p.requests) + " reads for " +
                          std::to_string(p.chunks) + " chunks, " +
                          format_bytes(p.encoded_bytes / static_cast<std::size_t>(p.requests)) +
