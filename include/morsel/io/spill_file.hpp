@@ -21,7 +21,8 @@ class SpillFile {
 
   /// Makes the file in spill_folder(). **Fails**: io_error naming the folder.
   void create();
-  /// Writes the elements of a region, which lie in C order. **Threads**: any. **Fails**: io_error (disk full).
+  /// Writes the elements of a region, which lie in C order. **Threads**: any. **Fails**: io_error (disk
+  /// full).
   void write(const Region& region, const BufferView& values);
   /// Fills room with a region's elements in C order.
   Index read(const Region& region, std::span<std::byte> room) const;
