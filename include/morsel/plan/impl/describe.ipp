@@ -193,7 +193,8 @@ MORSEL_INLINE std::string to_text(const Plan& plan) {
   }
   line(std::string("  reads: ") + (plan.prediction.exact ? "" : "about ") +
        std::to_string(plan.prediction.chunks) + (plan.prediction.chunks == 1 ? " chunk, " : " chunks, ") +
-       std::to_string(plan.prediction.requests) + " requests, " +
+       std::to_string(plan.prediction.requests) +
+       (plan.prediction.requests == 1 ? " request, " : " requests, ") +
        format_bytes(plan.prediction.decoded_bytes) + " decoded, at most " +
        format_bytes(plan.prediction.encoded_bytes) +
        " from storage (arrays: " + format_bytes(plan.prediction.source_bytes) + ")");
