@@ -367,7 +367,7 @@ TEST_CASE("attributes keep their order and their JSON", "[io][attributes]") {
   CHECK(parse_attributes(to_json(attributes), "again") == attributes);
   CHECK(parse_attributes(to_json(attributes, 2), "again") == attributes);
   CHECK(morsel::to_json(Attributes{{"a", "1"}, {"b\n", "\"x\""}}) == R"({"a": 1, "b\n": "x"})");
-  CHECK(to_json({}) == "{}");
+  CHECK(morsel::to_json(Attributes{}) == "{}");
   CHECK(find_attribute(attributes, "z") == std::optional<std::string>("1"));
   CHECK_FALSE(find_attribute(attributes, "none"));
   CHECK(json_string("\xff\"") == "\"\xef\xbf\xbd\\\"\"");

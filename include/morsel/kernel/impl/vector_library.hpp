@@ -7,4 +7,6 @@
 #endif
 #if MORSEL_HAVE_SLEEF
 #include <sleef.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
