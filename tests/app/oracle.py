@@ -151,7 +151,7 @@ def main():
     pattern = arguments[0] if arguments else ""
     own = [t for t in read(root / "tests" / "data" / "expressions.txt") if pattern in t[1]]
     others = [t for t in read_collection(collection) if pattern in t[1]] if collection.exists() else []
-    todo, arrays, failures = own + others, inputs(False), []
+    cases, arrays, failures = own + others, inputs(False), []
     with tempfile.TemporaryDirectory() as folder:
         for name, value in arrays.items():
             np.save(f"{folder}/{name}.npy", value)
@@ -181,17 +181,17 @@ def main():
             return same(section, got, want)
 
         with ThreadPoolExecutor(2) as pool:
-            results = pool.map(lambda t: one(t[0], *t[1]), enumerate(todo))
-            for number, ((section, expression), wrong) in enumerate(zip(todo, results)):
+            results = pool.map(lambda t: one(t[0], *t[1]), enumerate(cases))
+            for number, ((section, expression), wrong) in enumerate(zip(cases, results)):
                 if wrong:
                     failures.append(number)
                     print(f"FAILED [{section}] {expression}\n  {wrong}")
-    print(f"oracle: {len(todo) - len(failures)} expressions passed, {len(failures)} failed")
+    print(f"oracle: {len(cases) - len(failures)} expressions passed, {len(failures)} failed")
     if not collection.exists():
         print(f"skipped: no collection of expressions, {collection}")
     failed = any(n < len(own) for n in failures) + any(n >= len(own) for n in failures)
     count(1 + collection.exists() - failed, failed, 0 if collection.exists() else 1)
-    return 1 if failures or not todo else 0
+    return 1 if failures or not cases else 0
 
 
 def count(passed, failed, skipped):
