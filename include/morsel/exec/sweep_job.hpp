@@ -72,9 +72,9 @@ class SweepJob : public Job, public std::enable_shared_from_this<SweepJob> {
 
  private:
   class Participant;
-  void work();
+  void join(bool computes, void (SweepJob::*part)(std::unique_lock<std::mutex>&));
   void work(std::unique_lock<std::mutex>& lock);
-  void read(std::unique_lock<std::mutex>& lock);
+  void read_for_others(std::unique_lock<std::mutex>& lock);
   bool stopping() const;
   void release_chunks(Index place);
   std::unique_ptr<Task> book();

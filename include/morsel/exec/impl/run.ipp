@@ -238,23 +238,22 @@ class SweepJob::Participant {
   SweepJob* outer_;
 };
 
-MORSEL_INLINE void SweepJob::take_part() {
+MORSEL_INLINE void SweepJob::take_part() { join(true, &SweepJob::work); }
+MORSEL_INLINE void SweepJob::read() { join(false, &SweepJob::read_for_others); }
+
+MORSEL_INLINE void SweepJob::join(bool computes, void (SweepJob::*part)(std::unique_lock<std::mutex>&)) {
   try {
-    work();
+    std::unique_lock lock(mutex_);
+    if (closed_) return;
+    const Participant participant(*this, computes);
+    std::unique_lock inner(std::move(lock));  // let go before the participant leaves
+    (this->*part)(inner);
   } catch (...) {
     const std::lock_guard lock(mutex_);
     note_failure(next_, std::current_exception());
     closed_ = true;
     changed_.notify_all();
   }
-}
-
-MORSEL_INLINE void SweepJob::work() {
-  std::unique_lock lock(mutex_);
-  if (closed_) return;
-  const Participant participant(*this, true);
-  std::unique_lock inner(std::move(lock));  // let go before the participant leaves
-  work(inner);
 }
 
 MORSEL_INLINE void SweepJob::work(std::unique_lock<std::mutex>& lock) {
@@ -431,22 +430,7 @@ MORSEL_INLINE void SweepJob::deliver_in_order(std::unique_ptr<Task> task) {
   delivering_ = false;
 }
 
-MORSEL_INLINE void SweepJob::read() {
-  try {
-    std::unique_lock lock(mutex_);
-    if (closed_) return;
-    const Participant participant(*this, false);
-    std::unique_lock inner(std::move(lock));  // let go before the participant leaves
-    read(inner);
-  } catch (...) {
-    const std::lock_guard lock(mutex_);
-    note_failure(next_, std::current_exception());
-    closed_ = true;
-    changed_.notify_all();
-  }
-}
-
-MORSEL_INLINE void SweepJob::read(std::unique_lock<std::mutex>& lock) {
+MORSEL_INLINE void SweepJob::read_for_others(std::unique_lock<std::mutex>& lock) {
   while (!closed_) {
     if (waiting_.empty()) {
       changed_.wait_for(lock, std::chrono::milliseconds(50));
