@@ -123,8 +123,8 @@ void append_row(std::string& out, const DType& dtype, const std::byte* element) 
 bool write_csv(Session& session, const Edge& value, const std::string& path, Existing existing) {
   const Edge rows = rechunk(value, row_runs(value.shape(), value.dtype().item_bytes()));
   if (session.explain) return session.run({rows}, {});
-  const DType dtype = value.dtype();
-  const Shape shape = value.shape();
+  const DType& dtype = value.dtype();
+  const Shape& shape = value.shape();
   const std::size_t rank = shape.size();
   const bool is_table = rank == 2 && !dtype.is_record(),
              has_indices = rank > 2 || (rank == 2 && dtype.is_record());

@@ -219,8 +219,8 @@ std::optional<std::string> time_of(const DType& dtype, const std::byte* element)
     length += std::snprintf(text + length, sizeof text - static_cast<std::size_t>(length), ":%02d",
                             static_cast<int>(seconds / 60 % 60));
   if (decimals >= 0)
-    length += std::snprintf(text + length, sizeof text - static_cast<std::size_t>(length), ":%02d",
-                            static_cast<int>(seconds % 60));
+    std::snprintf(text + length, sizeof text - static_cast<std::size_t>(length), ":%02d",
+                  static_cast<int>(seconds % 60));
   std::string out(text);
   if (decimals > 0) {
     const std::string digits_of_fraction = std::to_string(fraction);

@@ -139,7 +139,6 @@ MORSEL_INLINE Edge push_through_reduce(const Edge& e, const ReduceNode& r) {
   pushed.leaves = map_grid(restriction, r.leaves);
   pushed.input = Edge{r.input.node, compose(restriction, r.input.view)};
   std::vector<AxisGrid> axes;
-  out = 0;
   for (std::size_t a = 0; a < in_rank; ++a) {
     const bool kept = out_of[a] >= 0;
     if (kept) axes.push_back(pushed.leaves.axis(a));

@@ -6,7 +6,7 @@
 namespace morsel::inline MORSEL_ABI {
 
 inline CarryStack::CarryStack(const Reducer& reducer, std::size_t n) : reducer_(&reducer), n_(n) {
-  for (std::uint8_t i = 0; i < sizeof place_; ++i) place_[i] = i;
+  for (std::size_t i = 0; i < sizeof place_; ++i) place_[i] = static_cast<std::uint8_t>(i);
 }
 
 template <class Slot>

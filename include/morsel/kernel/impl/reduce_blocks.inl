@@ -324,7 +324,7 @@ template <class Op, class S, int level>
 inline void leaves_of_level(double* states, const char* x, std::ptrdiff_t leaf_stride,
                             std::ptrdiff_t row_stride, Size rows, Size columns) {
   constexpr int vectors = MORSEL_VECTOR_BYTES == 64 ? 4 : 2;
-  constexpr Size wide = static_cast<Size>(vectors * vector_doubles);
+  constexpr Size wide = Size{vectors} * static_cast<Size>(vector_doubles);
   Size c = 0;
   for (; c + wide <= columns; c += wide) {
     Doubles sum[vectors];

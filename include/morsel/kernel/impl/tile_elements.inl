@@ -150,7 +150,8 @@ template <class To, class F>
 inline To truncate(F x) {
   constexpr F low = static_cast<F>(Integer<To>::min);
   // 2^digits, one above the largest value: exact where the value itself is not.
-  constexpr F limit = static_cast<F>(Integer<To>::max / 2 + 1) * F(2);
+  constexpr To half = Integer<To>::max / 2 + 1;
+  constexpr F limit = static_cast<F>(half) * F(2);
   F in_range = x < low ? low : x;
   in_range = in_range < limit ? in_range : F(0);
   const To value = static_cast<To>(in_range);

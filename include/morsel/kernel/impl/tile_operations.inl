@@ -487,7 +487,7 @@ struct IntegerPow {
   template <class T>
   static T at(T base, T exponent) {
     using W = typename Integer<T>::Arithmetic;
-    W result = 1, factor = static_cast<W>(base);
+    W result = 1, factor = static_cast<W>(static_cast<typename Integer<T>::Unsigned>(base));
     for (typename Integer<T>::Unsigned e = static_cast<typename Integer<T>::Unsigned>(exponent); e != 0;
          e >>= 1) {
       if (e & 1) result *= factor;
