@@ -1,6 +1,6 @@
 # morsel_optional_library(<package> LINK <target> PKGCONFIG <module> [DEFINE <name>] [MODULE])
 #
-# Links a library that the core can do without. MORSEL_WITH_<NAME> is AUTO (used when found), ON (required) or OFF.
+# Links a library that the core can do without. PKGCONFIG is its module there, or -l<library> if it has none. MORSEL_WITH_<NAME> is AUTO (used when found), ON (required) or OFF.
 # The sources see MORSEL_HAVE_<NAME>, 1 or 0. MODULE: cmake/Find<package>.cmake is ours and is installed too.
 # <NAME> is DEFINE, or the package in capitals.
 function(morsel_optional_library package)

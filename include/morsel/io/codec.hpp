@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <morsel/array/dtype.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,11 +13,16 @@
 
 namespace morsel::inline MORSEL_ABI {
 
-/// What a codec is prepared for: the decoded chunk.
+/// What stands on the decoded side of a codec: an array, or bytes that another codec made.
 struct DecodedSpec {
-  DType dtype;
-  Shape shape;
-  std::size_t bytes = 0;
+  DType dtype;            ///< elements in native byte order, C order; uint8 for bytes
+  Shape shape;            ///< one axis for bytes
+  std::size_t bytes = 0;  ///< of an array; for bytes the most there can be
+  bool is_array = true;
+  std::vector<std::byte> fill = {};  ///< the element of parts that are not stored; empty: not known
+
+  static DecodedSpec array(const DType& dtype, const Shape& shape);
+  static DecodedSpec byte_string(std::size_t most_bytes);
 };
 
 /// A codec prepared for the chunks of one array: `codec.prepare(spec)` made it, checking once what holds for
@@ -37,6 +43,22 @@ concept Codec = std::move_constructible<C> &&
   { c.scratch_bytes() } -> std::same_as<std::size_t>;
   { c.decode(in, out, scratch) } -> std::same_as<std::size_t>;
   { c.encode(in, out, scratch) } -> std::same_as<std::size_t>;
+};
+
+/// Optional ability of a prepared codec: the array that `encode` makes, which the next codec of a chain is
+/// prepared for. Without it a codec makes bytes.
+template <class C>
+concept EncodesArrays = Codec<C> && requires(const C& c) {
+  { c.encoded_array() } -> std::same_as<DecodedSpec>;
+};
+
+/// Optional ability: the decoded bytes [offset_bytes, offset_bytes + out.size()) alone, for less than
+/// decoding all.
+template <class C>
+concept DecodesParts = Codec<C> &&
+    requires(const C& c, std::span<const std::byte> in, std::size_t offset_bytes, std::span<std::byte> out,
+             std::span<std::byte> scratch) {
+  { c.decode_part(in, offset_bytes, out, scratch) } -> std::same_as<void>;
 };
 
 /// A shared, immutable handle on any codec; models Codec itself.
@@ -63,6 +85,14 @@ class AnyCodec {
                      std::span<std::byte> scratch) const {
     return self_->encode(in, out, scratch);
   }
+  /// Nothing: `encode` makes bytes.
+  std::optional<DecodedSpec> encoded_array() const { return self_->encoded_array(); }
+  bool decodes_parts() const { return self_->decodes_parts(); }
+  /// **Requires**: decodes_parts().
+  void decode_part(std::span<const std::byte> in, std::size_t offset_bytes, std::span<std::byte> out,
+                   std::span<std::byte> scratch) const {
+    self_->decode_part(in, offset_bytes, out, scratch);
+  }
 
  private:
   struct Interface {
@@ -75,6 +105,10 @@ class AnyCodec {
                                std::span<std::byte>) const = 0;
     virtual std::size_t encode(std::span<const std::byte>, std::span<std::byte>,
                                std::span<std::byte>) const = 0;
+    virtual std::optional<DecodedSpec> encoded_array() const = 0;
+    virtual bool decodes_parts() const = 0;
+    virtual void decode_part(std::span<const std::byte>, std::size_t, std::span<std::byte>,
+                             std::span<std::byte>) const = 0;
   };
   template <class C>
   struct Model final : Interface {
@@ -91,14 +125,22 @@ class AnyCodec {
                        std::span<std::byte> scratch) const override {
       return codec_.encode(in, out, scratch);
     }
+    std::optional<DecodedSpec> encoded_array() const override {
+      if constexpr (EncodesArrays<C>) return codec_.encoded_array();
+      return std::nullopt;
+    }
+    bool decodes_parts() const override { return DecodesParts<C>; }
+    void decode_part(std::span<const std::byte> in, std::size_t offset_bytes, std::span<std::byte> out,
+                     std::span<std::byte> scratch) const override {
+      if constexpr (DecodesParts<C>) return codec_.decode_part(in, offset_bytes, out, scratch);
+      fail(Errc::internal_error,
+           "decoding a part: the codec '" + std::string(codec_.name()) + "' decodes whole chunks only");
+    }
     C codec_;
   };
   std::shared_ptr<const Interface> self_;
 };
 static_assert(Codec<AnyCodec>);
-
-/// Names of the codecs that this build was made with: "deflate".
-std::vector<std::string> codec_names();
 
 }  // namespace morsel::inline MORSEL_ABI
 

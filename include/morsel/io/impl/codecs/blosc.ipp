@@ -1,0 +1,257 @@
+#pragma once
+
+#if MORSEL_HAVE_BLOSC
+#include <blosc.h>
+#endif
+
+#include <memory>
+#include <morsel/io/impl/codecs/byte_codec.hpp>
+
+namespace morsel::inline MORSEL_ABI {
+
+namespace detail {
+
+#if MORSEL_HAVE_BLOSC
+
+/// The 16 bytes in front of a Blosc-1 frame, checked: what they say fits the frame. **Source**: c-blosc's
+/// README_CHUNK_FORMAT.rst.
+struct BloscHeader {
+  static constexpr std::size_t bytes = 16;
+  unsigned version = 0, flags = 0, type_bytes = 0;
+  std::size_t decoded_bytes = 0, block_bytes = 0, frame_bytes = 0;
+
+  bool is_copied() const { return flags & 0x2; }
+  unsigned compressor() const { return flags >> 5; }
+  std::size_t blocks() const {
+    return block_bytes == 0 ? 0 : (decoded_bytes + block_bytes - 1) / block_bytes;
+  }
+  std::size_t bytes_of_block(std::size_t i) const {
+    return std::min(block_bytes, decoded_bytes - i * block_bytes);
+  }
+  /// Parts of a whole block that are compressed on their own.
+  std::size_t splits() const {
+    return !(flags & 0x10) && type_bytes <= 16 && block_bytes / type_bytes >= 128 ? type_bytes : 1;
+  }
+};
+
+/// Blosc-1 frames. All that decoding needs is in their header. c-blosc takes three times the block size while
+/// it works: 3 MiB at most, unless the writer asked for larger blocks; a block is never longer than the
+/// chunk.
+class BloscCodec : public ByteCodec {
+ public:
+  BloscCodec(const CodecInfo& info, const std::string& doing) : ByteCodec(info) {
+    CodecConfig config(info, doing);
+    const bool is_v3 = info.name == "blosc";
+    compressor_ = config.text("cname", is_v3 ? "zstd" : "lz4");
+    if (std::find(std::begin(names), std::end(names), compressor_) == std::end(names))
+      config.wrong("cname", "blosclz, lz4, lz4hc, snappy, zlib or zstd", nlohmann::json(compressor_));
+    level_ = static_cast<int>(config.integer("clevel", 5, 0, 9));
+    const nlohmann::json* shuffle = config.find("shuffle");
+    if (!shuffle)
+      shuffle_ = is_v3 ? -1 : 1;
+    else if (shuffle->is_string() && is_v3)
+      shuffle_ = shuffle_of(shuffle->get<std::string>(), config);
+    else if (is_v3)
+      config.wrong("shuffle", "\"noshuffle\", \"shuffle\" or \"bitshuffle\"", *shuffle);
+    else
+      shuffle_ = static_cast<int>(config.integer("shuffle", 1, -1, 2));
+    type_bytes_ = static_cast<std::size_t>(config.integer("typesize", 0, 0, std::numeric_limits<int>::max()));
+    block_bytes_ =
+        static_cast<std::size_t>(config.integer("blocksize", 0, 0, std::numeric_limits<int>::max()));
+    config.finish();
+  }
+
+  BloscCodec prepare(const DecodedSpec& spec) const {
+    check_decoded_bytes(spec.bytes, BLOSC_MAX_BUFFERSIZE);
+    BloscCodec prepared = *this;
+    if (type_bytes_ == 0) prepared.type_bytes_ = std::max<std::size_t>(1, spec.dtype.item_bytes());
+    if (prepared.type_bytes_ > BLOSC_MAX_TYPESIZE) prepared.type_bytes_ = 1;
+    if (shuffle_ < 0) prepared.shuffle_ = prepared.type_bytes_ == 1 ? BLOSC_BITSHUFFLE : BLOSC_SHUFFLE;
+    return prepared;
+  }
+
+  std::size_t max_encoded_bytes(std::size_t n) const { return saturating_sum(n, BLOSC_MAX_OVERHEAD); }
+
+  std::size_t decode(std::span<const std::byte> in, std::span<std::byte> out, std::span<std::byte>) const {
+    const BloscHeader header = check_header(in);
+    if (header.decoded_bytes > out.size())
+      corrupt("too many decoded bytes; expected at most " + std::to_string(out.size()) + ", got " +
+              std::to_string(header.decoded_bytes));
+    if (header.is_copied())
+      copy_bytes(out.data(), in.data() + BloscHeader::bytes, header.decoded_bytes);
+    else if (header.decoded_bytes > 0)
+      decode_frame(in, out.first(header.decoded_bytes));
+    return header.decoded_bytes;
+  }
+
+  void decode_part(std::span<const std::byte> in, std::size_t offset_bytes, std::span<std::byte> out,
+                   std::span<std::byte>) const {
+    const BloscHeader header = check_header(in);
+    if (offset_bytes > header.decoded_bytes || out.size() > header.decoded_bytes - offset_bytes)
+      corrupt("too few decoded bytes; expected at least " +
+              std::to_string(saturating_sum(offset_bytes, out.size())) + ", got " +
+              std::to_string(header.decoded_bytes));
+    if (out.empty()) return;
+    if (header.is_copied()) {
+      copy_bytes(out.data(), in.data() + BloscHeader::bytes + offset_bytes, out.size());
+    } else if (out.size() == header.decoded_bytes) {
+      decode_frame(in, out);
+    } else if (offset_bytes % header.type_bytes == 0 && out.size() % header.type_bytes == 0 &&
+               header.blocks() < (header.frame_bytes - BloscHeader::bytes) / 4) {
+      // All in c-blosc's own items, and within what it accepts: its numbers stay below 2^31.
+      const int got = blosc_getitem(in.data(), static_cast<int>(offset_bytes / header.type_bytes),
+                                    static_cast<int>(out.size() / header.type_bytes), out.data());
+      if (got < 0 || static_cast<std::size_t>(got) != out.size()) damaged(out.size(), got);
+    } else {
+      decode_blocks(header, in, offset_bytes, out);
+    }
+  }
+
+  std::size_t encode(std::span<const std::byte> in, std::span<std::byte> out, std::span<std::byte>) const {
+    if (blosc_compname_to_compcode(compressor_.c_str()) < 0)
+      fail(Errc::unsupported, "encoding " + std::string(name()) +
+                                  ": c-blosc is built without the compressor '" + compressor_ +
+                                  "'; expected one of " + blosc_list_compressors());
+    const std::byte nothing{};
+    const int written = blosc_compress_ctx(level_, shuffle_, std::max<std::size_t>(1, type_bytes_), in.size(),
+                                           not_null(in.data(), nothing), out.data(), out.size(),
+                                           compressor_.c_str(), block_bytes_, 1);
+    if (written <= 0)
+      encode_failed("c-blosc failed; expected at most " + std::to_string(out.size()) + " bytes, got " +
+                    std::to_string(written));
+    return static_cast<std::size_t>(written);
+  }
+
+ private:
+  static constexpr std::string_view names[] = {"blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"};
+
+  static int shuffle_of(const std::string& text, const CodecConfig& config) {
+    if (text == "noshuffle") return BLOSC_NOSHUFFLE;
+    if (text == "shuffle") return BLOSC_SHUFFLE;
+    if (text == "bitshuffle") return BLOSC_BITSHUFFLE;
+    config.wrong("shuffle", "\"noshuffle\", \"shuffle\" or \"bitshuffle\"", nlohmann::json(text));
+  }
+
+  [[noreturn]] void damaged(std::size_t expected, int got) const {
+    corrupt("block damaged or cut short; expected " + std::to_string(expected) + " decoded bytes, got " +
+            (got < 0 ? "an error" : std::to_string(got)));
+  }
+
+  void decode_frame(std::span<const std::byte> frame, std::span<std::byte> out) const {
+    const int got = blosc_decompress_ctx(frame.data(), out.data(), out.size(), 1);
+    if (got < 0 || static_cast<std::size_t>(got) != out.size()) damaged(out.size(), got);
+  }
+
+  BloscHeader check_header(std::span<const std::byte> in) const {
+    if (in.size() < BloscHeader::bytes) too_short(BloscHeader::bytes, in.size());
+    BloscHeader header;
+    header.version = std::to_integer<unsigned>(in[0]);
+    header.flags = std::to_integer<unsigned>(in[2]);
+    header.type_bytes = std::to_integer<unsigned>(in[3]);
+    header.decoded_bytes = load_le32(in.data() + 4);
+    header.block_bytes = load_le32(in.data() + 8);
+    header.frame_bytes = load_le32(in.data() + 12);
+    std::size_t decoded_bytes = 0;
+    if (header.version != BLOSC_VERSION_FORMAT || header.flags & 0x8)
+      corrupt("unknown version; expected a frame of version 2, got " + std::to_string(header.version) +
+              " with flags " + std::to_string(header.flags));
+    if (blosc_cbuffer_validate(in.data(), in.size(), &decoded_bytes) != 0 ||
+        decoded_bytes != header.decoded_bytes)
+      corrupt("header damaged, or frame cut short; expected a frame of " + std::to_string(in.size()) +
+              " bytes, got one of " + std::to_string(header.frame_bytes));
+    if (header.decoded_bytes == 0) return header;
+    if (header.is_copied()) {
+      if (header.decoded_bytes != in.size() - BloscHeader::bytes)
+        corrupt("header damaged; expected " + std::to_string(in.size() - BloscHeader::bytes) +
+                " decoded bytes, got " + std::to_string(header.decoded_bytes));
+      return header;
+    }
+    if (header.block_bytes == 0 || header.block_bytes > header.decoded_bytes ||
+        header.block_bytes > BLOSC_MAX_BLOCKSIZE || header.type_bytes == 0)
+      corrupt("header damaged; expected blocks of 1 to " + std::to_string(header.decoded_bytes) +
+              " bytes and elements of 1 to 255, got " + std::to_string(header.block_bytes) + " and " +
+              std::to_string(header.type_bytes));
+    // Splits of equal length would leave bytes of the block unwritten.
+    if (header.block_bytes % header.splits() != 0)
+      corrupt("header damaged; expected blocks of whole elements of " + std::to_string(header.type_bytes) +
+              " bytes, got " + std::to_string(header.block_bytes));
+    if (header.blocks() > (in.size() - BloscHeader::bytes) / 4)
+      corrupt("header damaged or frame cut short; expected at most " +
+              std::to_string((in.size() - BloscHeader::bytes) / 4) + " blocks, got " +
+              std::to_string(header.blocks()));
+    check_compressor(header.compressor());
+    return header;
+  }
+
+  /// c-blosc would print to the standard error output.
+  void check_compressor(unsigned format) const {
+    constexpr std::string_view formats[] = {"blosclz", "lz4", "snappy", "zlib", "zstd"};
+    if (format >= std::size(formats))
+      corrupt("header damaged; expected a compressor from 0 to 4, got " + std::to_string(format));
+    const std::string compressor(formats[format]);
+    if (blosc_compname_to_compcode(compressor.c_str()) >= 0) return;
+    // Where the document names it, too, the frame is right and the library is to blame.
+    fail(compressor == compressor_ ? Errc::unsupported : Errc::corrupt_data,
+         "decoding " + std::string(name()) + ": c-blosc is built without the compressor '" + compressor +
+             "'; expected one of " + blosc_list_compressors());
+  }
+
+  /// Block after block, each as a frame of its own: for bytes that are not whole elements, which
+  /// blosc_getitem cannot name.
+  void decode_blocks(const BloscHeader& header, std::span<const std::byte> in, std::size_t offset_bytes,
+                     std::span<std::byte> out) const {
+    const std::size_t end = offset_bytes + out.size();
+    std::unique_ptr<std::byte[]> room(new std::byte[header.block_bytes]);
+    for (std::size_t i = offset_bytes / header.block_bytes; i * header.block_bytes < end; ++i) {
+      const std::span<std::byte> block{room.get(), header.bytes_of_block(i)};
+      decode_block(header, in, i, block);
+      const std::size_t begin = i * header.block_bytes, lo = std::max(begin, offset_bytes),
+                        hi = std::min(begin + block.size(), end);
+      copy_bytes(out.data() + (lo - offset_bytes), block.data() + (lo - begin), hi - lo);
+    }
+  }
+
+  void decode_block(const BloscHeader& header, std::span<const std::byte> in, std::size_t i,
+                    std::span<std::byte> block) const {
+    const bool is_whole = block.size() == header.block_bytes;
+    const std::size_t begin = load_le32(in.data() + BloscHeader::bytes + 4 * i);
+    std::size_t end = begin;
+    for (std::size_t split = is_whole ? header.splits() : 1; split-- > 0;) {
+      if (end > in.size() || in.size() - end < 4) damaged(block.size(), -1);
+      const std::size_t stored = load_le32(in.data() + end);
+      if (stored > in.size() - end - 4) damaged(block.size(), -1);
+      end += 4 + stored;
+    }
+    constexpr std::size_t front = BloscHeader::bytes + 4;
+    // Splits may be many and longer than what they decode to, but they lie within the frame.
+    std::unique_ptr<std::byte[]> frame(new std::byte[front + (end - begin)]);
+    std::memcpy(frame.get(), in.data(), 4);
+    // The last block is never split where it is shorter than the others.
+    if (!is_whole) frame[2] |= std::byte{0x10};
+    store_le32(static_cast<std::uint32_t>(block.size()), frame.get() + 4);
+    store_le32(static_cast<std::uint32_t>(block.size()), frame.get() + 8);
+    store_le32(static_cast<std::uint32_t>(front + (end - begin)), frame.get() + 12);
+    store_le32(static_cast<std::uint32_t>(front), frame.get() + BloscHeader::bytes);
+    std::memcpy(frame.get() + front, in.data() + begin, end - begin);
+    decode_frame({frame.get(), front + (end - begin)}, block);
+  }
+
+  std::string compressor_;
+  int level_ = 5, shuffle_ = 1;
+  std::size_t type_bytes_ = 0, block_bytes_ = 0;
+};
+static_assert(DecodesParts<BloscCodec>);
+
+inline std::vector<CodecDefinition> blosc_codecs() {
+  return {byte_codec<BloscCodec>({"blosc", "numcodecs.blosc"})};
+}
+
+#else
+
+inline std::vector<CodecDefinition> blosc_codecs() { return {}; }
+
+#endif
+
+}  // namespace detail
+
+}  // namespace morsel::inline MORSEL_ABI
