@@ -13,6 +13,7 @@ struct ZipMember {
   std::string name;  ///< as stored
   int method = 0;    ///< 0 stored, 8 deflate
   bool is_encrypted = false;
+  bool is_symlink = false;  ///< a Unix symbolic link: the bytes are the path it leads to
   std::uint32_t crc32 = 0;  ///< of the bytes
   Index stored_bytes = 0;   ///< in the archive
   Index bytes = 0;          ///< unpacked

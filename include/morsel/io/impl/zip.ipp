@@ -96,6 +96,8 @@ MORSEL_INLINE ZipDirectory::ZipDirectory(File file) : file_(std::move(file)) {
     member.name.assign(reinterpret_cast<const char*>(bytes.data()) + at + 46, name_bytes);
     member.is_encrypted = le_number(bytes, at + 8, 2) & 1;
     member.method = static_cast<int>(le_number(bytes, at + 10, 2));
+    // The upper half of the external attributes is the mode, where the writer's system had one.
+    member.is_symlink = (le_number(bytes, at + 40, 2) & 0170000) == 0120000;
     member.crc32 = static_cast<std::uint32_t>(le_number(bytes, at + 16, 4));
     std::uint64_t values[] = {le_number(bytes, at + 24, 4), le_number(bytes, at + 20, 4),
                               le_number(bytes, at + 42, 4)};
