@@ -22,6 +22,11 @@ struct AxisMap {
   static AxisMap affine(int axis, Index offset, Index stride) {
     return {Kind::affine, axis, offset, stride, nullptr};
   }
+  /// Gathers are equal if their indices are.
+  friend bool operator==(const AxisMap& a, const AxisMap& b) {
+    return a.kind == b.kind && a.axis == b.axis && a.offset == b.offset && a.stride == b.stride &&
+           (a.indices == b.indices || (a.indices && b.indices && *a.indices == *b.indices));
+  }
   Index at(const Dims& position) const {
     switch (kind) {
       case Kind::constant:
@@ -44,6 +49,7 @@ struct View {
   static View identity(const Shape& shape);
   bool is_identity(const Shape& beneath) const;
   std::size_t rank() const { return shape.size(); }
+  friend bool operator==(const View&, const View&) = default;
 };
 
 /// The view that applies `outer` to what `inner` shows: result.maps refer to the array beneath `inner`.

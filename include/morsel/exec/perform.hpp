@@ -142,6 +142,8 @@ class Task {
   std::byte* memory = nullptr;  ///< what the scheduler gave
 
  private:
+  bool is_written() const;
+  bool next_step();
   struct Access;
   struct GroupState;
   struct Walk;
@@ -150,7 +152,11 @@ class Task {
   void evaluate_ports();
   Access access(const Port& port, std::size_t number, const View& view, const Region& box);
   void store_outputs();
+  BufferView place_of(const FetchItem& fetch) const;
+  const std::byte* fill_of(const Port& port);
+  void fill_absent(std::size_t fetch);
   void reduce_step();
+  bool take_absent(std::size_t group, Walk& walk, const Region& leaf);
   void open_leaf_workspace(std::size_t group);
   Walk begin_walk(std::size_t group);
   void lay_nest(std::size_t group, Walk& walk, const Region& box);
@@ -184,11 +190,14 @@ class Task {
   StepLayout layout_;
   std::stop_token stop_;
   std::size_t fetched_ = 0;
-  std::vector<Fetched::State> fetch_states_;
+  std::vector<Fetched::State> fetch_states_;  // missing: not there, and its place not filled
+  bool absent_ = false;                       // some are missing in this step
+  std::vector<std::byte> long_zero_;
   std::vector<BufferView> port_views_;
   std::size_t table_at_ = 0;
   std::vector<std::unique_ptr<GroupState>> groups_;
   bool begun_ = false, holds_visit_ = false;
+  bool written_before_ = false;  // the current step, by the run that this one resumes
 };
 
 }  // namespace morsel::inline MORSEL_ABI::detail

@@ -48,6 +48,21 @@ class Hasher {
   std::uint64_t hi_ = 0x6a09e667f3bcc908ull, lo_ = 0xbb67ae8584caa73bull;
 };
 
+/// A node seen through a view, as the key of a table. Keeps nothing alive.
+struct NodeView {
+  const Node* node = nullptr;
+  View view;
+  std::uint64_t hash = 0;
+
+  NodeView(const Node* n, View v);
+  friend bool operator==(const NodeView& a, const NodeView& b) {
+    return a.node == b.node && a.hash == b.hash && a.view == b.view;
+  }
+  struct Hash {
+    std::size_t operator()(const NodeView& key) const { return static_cast<std::size_t>(key.hash); }
+  };
+};
+
 /// The hash of a node's payload, dtype and shape (not of its name or of kept axes' grids, which do not change
 /// values).
 Hash hash_of(const Node& node);

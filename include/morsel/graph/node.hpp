@@ -4,6 +4,7 @@
 // declared grid; nothing here touches data.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <morsel/array/chunk_spec.hpp>
@@ -12,6 +13,8 @@
 #include <morsel/kernel/reducer.hpp>
 #include <morsel/kernel/tape.hpp>
 #include <string>
+#include <unordered_set>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -113,11 +116,63 @@ struct Node {
   Grid grid;  ///< declared; its shape is the node's
   Hash hash;
   Payload payload;
+
+  Node() = default;
+  Node(const Node&) = default;
+  Node(Node&&) = default;
+  Node& operator=(const Node&) = default;
+  Node& operator=(Node&&) = default;
+  /// Gives up what is below one node after another: a chain of any length needs no stack.
+  ~Node();
   Shape shape() const { return grid.shape(); }
 };
 
 /// The edges a node reads, in order.
 std::vector<Edge> inputs_of(const Node& node);
+
+/// Calls f with every edge the node reads, in the order of inputs_of.
+template <class F>
+void for_each_input(const Node& node, F&& f) {
+  const auto all = [&](const std::vector<Edge>& edges) {
+    for (const Edge& e : edges) f(e);
+  };
+  if (const auto* call = std::get_if<ElementwiseNode>(&node.payload)) all(call->inputs);
+  if (const auto* joined = std::get_if<ConcatNode>(&node.payload)) all(joined->inputs);
+  if (const auto* call = std::get_if<MapChunksNode>(&node.payload)) all(call->inputs);
+  if (const auto* rechunked = std::get_if<RechunkNode>(&node.payload)) f(rechunked->input);
+  if (const auto* reduction = std::get_if<ReduceNode>(&node.payload)) {
+    f(reduction->input);
+    all(reduction->parameters);
+  }
+}
+
+/// Calls f(const NodePtr&) once for every node at or below `top` that is not in `seen`, inputs before the
+/// nodes that read them. Needs no stack, however deep the graph.
+template <class F>
+void for_each_node(const NodePtr& top, std::unordered_set<const Node*>& seen, F&& f) {
+  struct Open {
+    const NodePtr* node;
+    std::vector<const NodePtr*> inputs;  // those to come, the next one last
+  };
+  std::vector<Open> open;
+  const auto enter = [&](const NodePtr& node) {
+    if (!seen.insert(node.get()).second) return;
+    open.push_back({&node, {}});
+    for_each_input(*node, [&](const Edge& e) { open.back().inputs.push_back(&e.node); });
+    std::reverse(open.back().inputs.begin(), open.back().inputs.end());
+  };
+  enter(top);
+  while (!open.empty()) {
+    if (open.back().inputs.empty()) {
+      f(*open.back().node);
+      open.pop_back();
+      continue;
+    }
+    const NodePtr& next = *open.back().inputs.back();
+    open.back().inputs.pop_back();
+    enter(next);
+  }
+}
 
 inline const DType& Edge::dtype() const { return node->dtype; }
 

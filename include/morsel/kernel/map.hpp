@@ -51,13 +51,13 @@ UserKernel make_user_kernel(std::string name, F f) {
     static_assert(std::is_void_v<map_result_t<F, In...>> || Element<map_result_t<F, In...>>,
                   "map: the function's result is not one of morsel's fourteen numeric types");
     if constexpr (Element<map_result_t<F, In...>>) {
-      using Result = map_result_t<F, In...>;
+      using Out = map_result_t<F, In...>;
       UserKernel kernel;
       kernel.name = std::move(name);
       kernel.state = std::make_shared<const F>(std::move(f));
-      kernel.run = detail::run_user_kernel<F, Result, In...>;
+      kernel.run = detail::run_user_kernel<F, Out, In...>;
       kernel.in = {type_of<In>...};
-      kernel.result = type_of<Result>;
+      kernel.result = type_of<Out>;
       return kernel;
     }
   }

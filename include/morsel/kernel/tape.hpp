@@ -11,6 +11,7 @@
 #include <morsel/kernel/impl/tile_table.hpp>
 #include <morsel/kernel/op.hpp>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace morsel::inline MORSEL_ABI {
@@ -65,6 +66,8 @@ class Tape {
  private:
   int enter(TapeStep step);
   std::vector<TapeStep> steps_;
+  std::unordered_multimap<std::size_t, int> known_;  ///< steps by a hash of what they are
+  std::unordered_map<int, Type> input_types_;
 };
 
 struct CompileOptions {

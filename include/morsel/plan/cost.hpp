@@ -29,6 +29,10 @@ inline constexpr std::size_t smallest_spill_bytes = 64 * 1024;
 /// Steps looked at one by one when a stage's memory is not the same for all.
 inline constexpr long long exact_steps = 4096;
 
+/// Values between that are no larger are computed whole.
+inline constexpr std::size_t small_port_bytes = 4096;
+/// Inputs and nested expressions of one stage; every task looks at each.
+inline constexpr std::size_t most_ports = 8192;
 /// Steps whose reads are predicted one by one.
 inline constexpr long long predicted_steps = 1 << 20;
 /// Reads shorter than this on average are worth a note.

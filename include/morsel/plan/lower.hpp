@@ -67,6 +67,10 @@ struct StepLayout {
 /// The layout of a step that evaluates `box` of the stage's driver. Pure; used by the planner to size tasks
 /// and by the runner to fill them.
 StepLayout lay_out(const Stage& stage, const Region& box);
+namespace detail {
+/// ... as far as its needs.
+StepLayout find_needs(const Stage& stage, const Region& box);
+}  // namespace detail
 
 /// Memory of a task beside its step: program workspace, leaf workspaces, leaf and carry states.
 struct TaskLayout {
@@ -98,6 +102,8 @@ std::size_t node_bytes_per_task(const Stage& stage, const ReduceGroup& group);
 std::size_t expression_workspace_bytes(const Expression& expression);
 /// Grid position of the chunk that holds the low corner of a region.
 Dims chunk_at(const Grid& grid, const Region& region);
+/// Positions of a port's axis that a box needs through a map.
+PortNeed::Axis axis_need(const Port& port, std::size_t axis, const AxisMap& map, const Region& box);
 /// True if positions through this map have no constant distance in the port's memory.
 bool needs_table(const Port& port, const AxisMap& map);
 inline std::size_t aligned(std::size_t bytes) { return round_up(bytes, 64); }

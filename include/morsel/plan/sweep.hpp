@@ -2,6 +2,7 @@
 #pragma once
 
 #include <morsel/plan/plan.hpp>
+#include <stop_token>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -12,7 +13,9 @@ void form_sweeps(Plan& plan);
 /// Fills order, shared chunks and their bytes for stages as they are cut now. Shared chunks stay within
 /// `room_bytes`: what does not fit is dropped, the chunk needed last first, and read again (Belady's rule;
 /// the order is known). Gives false if a single task's own chunks do not fit.
-bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes, Index& reads, Index& rereads);
+/// **Fails**: cancelled.
+bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes, Index& reads, Index& rereads,
+                  const std::stop_token& stop = {});
 
 }  // namespace morsel::inline MORSEL_ABI
 

@@ -44,6 +44,17 @@ MORSEL_INLINE const NamedType* find_named_type(std::string_view name) {
       {"uint4", 1, 1},
       {"complex_bfloat16", 4, 2},
       {"complex_float16", 4, 2},
+      {"complex_float8_e3m4", 2, 1},
+      {"complex_float8_e4m3", 2, 1},
+      {"complex_float8_e4m3fn", 2, 1},
+      {"complex_float8_e4m3b11fnuz", 2, 1},
+      {"complex_float8_e4m3fnuz", 2, 1},
+      {"complex_float8_e5m2", 2, 1},
+      {"complex_float8_e5m2fnuz", 2, 1},
+      {"complex_float8_e8m0fnu", 2, 1},
+      {"complex_float6_e2m3fn", 2, 1},
+      {"complex_float6_e3m2fn", 2, 1},
+      {"complex_float4_e2m1fn", 2, 1},
   };
   for (const NamedType& entry : table)
     if (name == entry.name) return &entry;

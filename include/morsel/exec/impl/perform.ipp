@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <morsel/exec/perform.hpp>
@@ -350,7 +351,8 @@ MORSEL_INLINE Task::Fetch Task::fetch(FetchMode mode, const std::stop_token& sto
   const Stage& stage = run_.stage;
   if (!begun_) {
     box_ = intersect(stage.steps.region(at_), unit_);
-    layout_ = lay_out(stage, box_);
+    written_before_ = is_written();
+    layout_ = written_before_ ? StepLayout() : lay_out(stage, box_);
     if (run_.task.step_offset + layout_.total_bytes > stage.step_bytes)
       fail(Errc::internal_error, "running '" + stage.name + "': step " + to_string(box_) +
                                      " needs more memory than planned; expected at most " +
@@ -482,19 +484,17 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
           port.dtype.item_bytes());
     }
   }
+  // Reductions take chunks that are not there as one value, so that no memory is filled.
+  bool may_stay_absent = stage.stores.empty();
+  for (const Port& port : stage.ports) may_stay_absent &= port.kind == Port::Kind::source;
+  absent_ = false;
   for (std::size_t i = 0; i < layout_.fetches.size(); ++i) {
     if (stop.stop_requested()) return;
     const FetchItem& f = layout_.fetches[i];
     const std::size_t p = static_cast<std::size_t>(f.port);
     const Port& port = stage.ports[p];
-    const PortNeed& need = layout_.needs[p];
     if (f.shared && layout_.port_offset[p] == StepLayout::npos) continue;
-    Region place = f.region;
-    for (std::size_t a = 0; a < place.lo.size(); ++a) {
-      place.lo[a] = need.axes[a].locate(f.region.lo[a]);
-      place.hi[a] = place.lo[a] + f.region.hi[a] - f.region.lo[a];
-    }
-    const BufferView out = port_views_[p].part(Region::of(port_views_[p].shape), place);
+    const BufferView out = place_of(f);
     if (f.shared) {
       const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(shared_of_[i])];
       copy_elements(BufferView::c_order(window_->entries[static_cast<std::size_t>(shared_of_[i])].memory,
@@ -504,9 +504,8 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
       continue;
     }
     if (fetch_states_[i] == Fetched::State::missing) {
-      std::vector<std::byte> zero(port.dtype.item_bytes());
-      const auto& fill = port.source.spec().fill;
-      fill_elements(out, fill.empty() ? zero.data() : fill.data());
+      absent_ = true;
+      if (!may_stay_absent) fill_absent(i);
       continue;
     }
     const std::span<std::byte> encoded{step + f.encoded_offset, f.encoded_bytes};
@@ -521,6 +520,34 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
     }
   }
   run_.counters.bytes_decoded.fetch_add(layout_.decoded_bytes, std::memory_order_relaxed);
+}
+
+/// Where the elements of a fetch belong in the port's array.
+MORSEL_INLINE BufferView Task::place_of(const FetchItem& f) const {
+  const std::size_t p = static_cast<std::size_t>(f.port);
+  const PortNeed& need = layout_.needs[p];
+  Region place = f.region;
+  for (std::size_t a = 0; a < place.lo.size(); ++a) {
+    place.lo[a] = need.axes[a].locate(f.region.lo[a]);
+    place.hi[a] = place.lo[a] + f.region.hi[a] - f.region.lo[a];
+  }
+  return port_views_[p].part(Region::of(port_views_[p].shape), place);
+}
+
+/// The value of chunks that are not there: one element.
+MORSEL_INLINE const std::byte* Task::fill_of(const Port& port) {
+  alignas(16) static constexpr std::array<std::byte, 16> zero{};
+  const std::vector<std::byte>& fill = port.source.spec().fill;
+  if (!fill.empty()) return fill.data();
+  if (port.dtype.item_bytes() <= zero.size()) return zero.data();
+  long_zero_.assign(port.dtype.item_bytes(), std::byte{0});
+  return long_zero_.data();
+}
+
+MORSEL_INLINE void Task::fill_absent(std::size_t fetch) {
+  const FetchItem& f = layout_.fetches[fetch];
+  fill_elements(place_of(f), fill_of(run_.stage.ports[static_cast<std::size_t>(f.port)]));
+  fetch_states_[fetch] = Fetched::State::filled;
 }
 
 MORSEL_INLINE Task::Access Task::access(const Port& port, std::size_t number, const View& view,
@@ -792,6 +819,7 @@ MORSEL_INLINE void Task::deliver() {
 
 MORSEL_INLINE bool Task::compute(const std::stop_token& stop) {
   stop_ = stop;
+  if (written_before_) return next_step();
   decode(stop);
   if (stop.stop_requested()) fail(Errc::cancelled, "running '" + run_.stage.name + "': cancelled");
   try {
@@ -804,6 +832,24 @@ MORSEL_INLINE bool Task::compute(const std::stop_token& stop) {
   for (std::size_t p = 0; p < run_.stage.ports.size(); ++p)
     if (run_.stage.ports[p].kind == Port::Kind::source && layout_.needs[p].needed)
       run_.stage.ports[p].source.release(layout_.needs[p].hull());
+  return next_step();
+}
+
+/// True if all that the step would make stands in its sinks already.
+MORSEL_INLINE bool Task::is_written() const {
+  const Stage& stage = run_.stage;
+  if (stage.stores.empty() || !stage.groups.empty()) return false;
+  for (const ResultStore& store : stage.stores) {
+    const int output = run_.plan.results[static_cast<std::size_t>(store.result)].output;
+    const auto* sink =
+        output < 0 ? nullptr : std::get_if<SinkTarget>(&run_.targets[static_cast<std::size_t>(output)]);
+    if (!sink || !sink->sink.has(box_)) return false;
+  }
+  return true;
+}
+
+/// Goes to the next step; false: there is none.
+MORSEL_INLINE bool Task::next_step() {
   begun_ = false;
   fetched_ = 0;
   std::size_t a = at_.size();

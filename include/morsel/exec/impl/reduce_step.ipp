@@ -32,6 +32,7 @@ MORSEL_INLINE void Task::reduce_step() {
         number = number * stage.grid.axis(a).count() + at[a];
       }
       const Region part = intersect(leaf, box_);
+      const bool fresh = !state.in_leaf;
       if (!state.in_leaf) {
         if (state.free.empty()) fail(Errc::internal_error, "reducing: more states than planned");
         state.current = state.free.back();
@@ -39,15 +40,17 @@ MORSEL_INLINE void Task::reduce_step() {
         state.in_leaf = true;
         std::fill(state.begun.begin(), state.begun.end(), 0);
       }
+      const bool taken = absent_ && take_absent(g, walk, fresh && part == leaf ? part : Region());
       int level = 0;
-      if (walk.bundles && part == leaf && (level = bundle_level(g, walk, at, chunks, part, number)) > 0) {
+      if (!absent_ && walk.bundles && part == leaf &&
+          (level = bundle_level(g, walk, at, chunks, part, number)) > 0) {
         place_walk(g, walk, part, state.set(state.current));
         reduce_leaves(g, walk, Index{1} << level);
         bundled = (Index{1} << level) - 1;
         end_leaves(g, level, number >> level);
         return;
       }
-      reduce_box(g, walk, part, leaf, state.set(state.current));
+      if (!taken) reduce_box(g, walk, part, leaf, state.set(state.current));
       bool ends = true;
       for (const int axis : group.axes)
         ends &= part.hi[static_cast<std::size_t>(axis)] == leaf.hi[static_cast<std::size_t>(axis)];
@@ -57,6 +60,77 @@ MORSEL_INLINE void Task::reduce_step() {
       end_current(g);
     });
   }
+}
+
+/// A leaf none of whose chunks is there, into its states: one value, as often as the leaf has elements.
+/// False: the leaf has values, or the folds cannot do it with the same bits; then what is missing is filled
+/// in.
+MORSEL_INLINE bool Task::take_absent(std::size_t g, Walk& walk, const Region& leaf) {
+  const Stage& stage = run_.stage;
+  const ReduceGroup& group = stage.groups[g];
+  const Expression& expression = stage.expression;
+  GroupState& state = *groups_[g];
+  const auto fill_all = [&] {
+    for (std::size_t i = 0; i < layout_.fetches.size(); ++i)
+      if (fetch_states_[i] == Fetched::State::missing) fill_absent(i);
+    absent_ = false;
+    return false;
+  };
+  if (walk.user_code) return fill_all();
+  bool whole = leaf.rank() == box_.rank();
+  for (std::size_t a = 0; whole && a < leaf.rank(); ++a)
+    whole = is_reduced(group, a) || (leaf.lo[a] == state.strip.lo[a] && leaf.hi[a] == state.strip.hi[a]);
+  for (const Stream& stream : expression.streams) {
+    if (!whole) break;
+    const Port& port = stage.ports[static_cast<std::size_t>(stream.port)];
+    whole = !port.source.spec().lends;
+    Region hull{Dims(stream.view.maps.size()), Dims(stream.view.maps.size())};
+    for (std::size_t a = 0; a < stream.view.maps.size(); ++a) {
+      const PortNeed::Axis axis = axis_need(port, a, stream.view.maps[a], leaf);
+      hull.lo[a] = axis.lo, hull.hi[a] = axis.hi;
+    }
+    for (std::size_t i = 0; whole && i < layout_.fetches.size(); ++i)
+      if (layout_.fetches[i].port == stream.port && intersect(layout_.fetches[i].region, hull).size() != 0)
+        whole = fetch_states_[i] == Fetched::State::missing;
+  }
+  if (!whole) return fill_all();
+
+  // The element that each fold sees.
+  for (std::size_t i = 0; i < expression.streams.size(); ++i) {
+    walk.bases[i] = fill_of(stage.ports[static_cast<std::size_t>(expression.streams[i].port)]);
+    walk.steps[i] = 0;
+    walk.inner_tables[i] = nullptr;
+  }
+  std::fill(walk.to.begin(), walk.to.end(), nullptr);
+  for (std::size_t f = 0; f < group.folds.size(); ++f) {
+    const ExpressionOutput& output = expression.outputs[static_cast<std::size_t>(group.folds[f].output)];
+    if (output.stream >= 0) {
+      walk.values[f] = walk.bases[static_cast<std::size_t>(output.stream)];
+      continue;
+    }
+    walk.values[f] = walk.room + walk.room_of[f] * walk.room_bytes;
+    walk.to[static_cast<std::size_t>(output.program_output)] = const_cast<std::byte*>(walk.values[f]);
+  }
+  if (walk.any_program)
+    walk.evaluator->row(1, walk.bases.data(), walk.steps.data(), walk.inner_tables.data(), walk.to.data());
+
+  Index count = 1, first_index = 0;
+  for (std::size_t a = 0; a < stage.shape.size(); ++a) {
+    if (is_reduced(group, a)) count *= leaf.hi[a] - leaf.lo[a];
+    first_index += state.index_steps[a] * leaf.lo[a];
+  }
+  std::byte* states = state.set(state.current);
+  for (std::size_t f = 0; f < group.folds.size(); ++f) {
+    const Reducer& reducer = *run_.reducers[g][f];
+    reducer.init(states, 1);
+    if (!reducer.absorb_constant(states, walk.values[f], count, first_index)) return fill_all();
+    const std::size_t bytes = reducer.state_bytes();
+    for (Index k = 1; k < state.kept; ++k)
+      std::memcpy(states + static_cast<std::size_t>(k) * bytes, states, bytes);
+    state.begun[f] = state.kept;
+    states += aligned(static_cast<std::size_t>(state.kept) * bytes);
+  }
+  return true;
 }
 
 MORSEL_INLINE void Task::go_on() const {

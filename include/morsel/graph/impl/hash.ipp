@@ -31,6 +31,13 @@ MORSEL_INLINE void Hasher::add(const Grid& grid) {
   }
 }
 
+MORSEL_INLINE NodeView::NodeView(const Node* n, View v) : node(n), view(std::move(v)) {
+  Hasher h;
+  h.add(reinterpret_cast<std::uintptr_t>(node));
+  h.add(view);
+  hash = h.hash().lo;
+}
+
 MORSEL_INLINE Hash hash_of(const Node& node) {
   Hasher h;
   h.add(node.payload.index());

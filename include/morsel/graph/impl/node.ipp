@@ -16,17 +16,31 @@ MORSEL_INLINE std::string to_string(const Hash& hash) {
   return text;
 }
 
-MORSEL_INLINE std::vector<Edge> inputs_of(const Node& node) {
-  if (const auto* call = std::get_if<ElementwiseNode>(&node.payload)) return call->inputs;
-  if (const auto* call = std::get_if<ConcatNode>(&node.payload)) return call->inputs;
-  if (const auto* call = std::get_if<MapChunksNode>(&node.payload)) return call->inputs;
-  if (const auto* call = std::get_if<RechunkNode>(&node.payload)) return {call->input};
-  if (const auto* call = std::get_if<ReduceNode>(&node.payload)) {
-    std::vector<Edge> inputs{call->input};
-    inputs.insert(inputs.end(), call->parameters.begin(), call->parameters.end());
-    return inputs;
+MORSEL_INLINE Node::~Node() {
+  if (std::holds_alternative<SourceNode>(payload) || std::holds_alternative<ConstantNode>(payload)) return;
+  thread_local std::vector<Payload>* dropped = nullptr;
+  try {
+    if (dropped) {
+      dropped->push_back(std::move(payload));
+      return;
+    }
+    std::vector<Payload> open;
+    open.push_back(std::move(payload));
+    dropped = &open;
+    while (!open.empty()) {
+      const Payload last = std::move(open.back());
+      open.pop_back();  // before `last` goes: what it alone held comes to the list
+    }
+  } catch (...) {
+    // No memory for the list: what is left goes by recursion.
   }
-  return {};
+  dropped = nullptr;
+}
+
+MORSEL_INLINE std::vector<Edge> inputs_of(const Node& node) {
+  std::vector<Edge> inputs;
+  for_each_input(node, [&](const Edge& e) { inputs.push_back(e); });
+  return inputs;
 }
 
 }  // namespace morsel::inline MORSEL_ABI

@@ -7,69 +7,58 @@
 #include <morsel/graph/hash.hpp>
 #include <morsel/graph/pass.hpp>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
 
+/// The node with `mend` done to the edges it reads; the node itself if that changes none of them.
+template <class F>
+NodePtr with_inputs(const NodePtr& n, F&& mend) {
+  std::vector<Edge> inputs;
+  bool changed = false;
+  for_each_input(*n, [&](const Edge& e) {
+    inputs.push_back(mend(e));
+    changed |= inputs.back().node != e.node || !(inputs.back().view == e.view);
+  });
+  if (!changed) return n;
+  auto copy = std::make_shared<Node>(*n);
+  if (auto* call = std::get_if<ElementwiseNode>(&copy->payload)) call->inputs = std::move(inputs);
+  if (auto* joined = std::get_if<ConcatNode>(&copy->payload)) joined->inputs = std::move(inputs);
+  if (auto* call = std::get_if<MapChunksNode>(&copy->payload)) call->inputs = std::move(inputs);
+  if (auto* rechunked = std::get_if<RechunkNode>(&copy->payload)) rechunked->input = std::move(inputs[0]);
+  if (auto* reduction = std::get_if<ReduceNode>(&copy->payload)) {
+    reduction->input = std::move(inputs[0]);
+    reduction->parameters.assign(inputs.begin() + 1, inputs.end());
+  }
+  return copy;
+}
+
 /// Rewrites a graph bottom-up, each node once: `rewrite` gets an edge whose inputs are rewritten already.
 class Rewriter {
  public:
+  explicit Rewriter(std::stop_token stop) : stop_(std::move(stop)) {}
+
   template <class F>
-  Edge edge(const Edge& e, F&& rewrite) {
-    return rewrite(Edge{node(e.node, rewrite), e.view});
+  Edge edge(const Edge& output, F&& rewrite) {
+    const auto mend = [&](const Edge& e) { return rewrite(Edge{done_.at(e.node.get()), e.view}); };
+    for_each_node(output.node, seen_, [&](const NodePtr& n) {
+      check_stop(stop_);
+      done_.emplace(n.get(), with_inputs(n, mend));
+    });
+    kept_.push_back(output.node);
+    return mend(output);
   }
 
  private:
-  template <class F>
-  NodePtr node(const NodePtr& n, F& rewrite) {
-    if (const auto it = done_.find(n.get()); it != done_.end()) return it->second;
-    NodePtr result = n;
-    const auto mend = [&](std::vector<Edge>& inputs) {
-      bool changed = false;
-      for (Edge& e : inputs) {
-        Edge mended = edge(e, rewrite);
-        changed |= mended.node != e.node || mended.view.maps.size() != e.view.maps.size() ||
-                   !same_view(mended.view, e.view);
-        e = std::move(mended);
-      }
-      return changed;
-    };
-    Node copy = *n;
-    bool changed = false;
-    if (auto* e = std::get_if<ElementwiseNode>(&copy.payload)) changed = mend(e->inputs);
-    if (auto* c = std::get_if<ConcatNode>(&copy.payload)) changed = mend(c->inputs);
-    if (auto* m = std::get_if<MapChunksNode>(&copy.payload)) changed = mend(m->inputs);
-    if (auto* r = std::get_if<RechunkNode>(&copy.payload)) {
-      std::vector<Edge> one{r->input};
-      changed = mend(one);
-      r->input = one[0];
-    }
-    if (auto* r = std::get_if<ReduceNode>(&copy.payload)) {
-      std::vector<Edge> one{r->input};
-      changed = mend(one);
-      r->input = one[0];
-      changed |= mend(r->parameters);
-    }
-    if (changed) result = std::make_shared<const Node>(std::move(copy));
-    done_.emplace(n.get(), result);
-    kept_.push_back(n);
-    return result;
-  }
-  static bool same_view(const View& a, const View& b) {
-    if (a.shape != b.shape || a.maps.size() != b.maps.size()) return false;
-    for (std::size_t i = 0; i < a.maps.size(); ++i)
-      if (a.maps[i].kind != b.maps[i].kind || a.maps[i].axis != b.maps[i].axis ||
-          a.maps[i].offset != b.maps[i].offset || a.maps[i].stride != b.maps[i].stride ||
-          a.maps[i].indices != b.maps[i].indices)
-        return false;
-    return true;
-  }
+  std::stop_token stop_;
+  std::unordered_set<const Node*> seen_;
   std::unordered_map<const Node*, NodePtr> done_;
-  std::vector<NodePtr> kept_;
+  std::vector<NodePtr> kept_;  // so that no address is used again
 };
 
 MORSEL_INLINE Graph fold_rechunk(Graph graph) {
-  Rewriter rewriter;
+  Rewriter rewriter(graph.stop);
   for (Edge& output : graph.outputs)
     output = rewriter.edge(output, [](Edge e) {
       while (const auto* r = std::get_if<RechunkNode>(&e.node->payload))
@@ -92,8 +81,9 @@ MORSEL_INLINE bool repeats_elements(const View& view) {
   return false;
 }
 
-/// The part of a reduction that a view of it shows: slices with steps on kept axes move to the input.
-MORSEL_INLINE Edge push_through_reduce(const Edge& e, const ReduceNode& r) {
+/// The part of a reduction that a view of it shows, and a view of that: slices with steps on kept axes move
+/// to the input. The edge itself if there are none.
+MORSEL_INLINE Edge restrict_reduction(const Edge& e, const ReduceNode& r) {
   if (r.per_chunk || r.raw_states) return e;
   const std::size_t in_rank = r.input.shape().size();
   // Output axis of each kept input axis.
@@ -134,7 +124,8 @@ MORSEL_INLINE Edge push_through_reduce(const Edge& e, const ReduceNode& r) {
                                               : 1);
   }
   if (!restricts) return e;
-  Node node = *e.node;
+  auto made = std::make_shared<Node>(*e.node);
+  Node& node = *made;
   ReduceNode& pushed = std::get<ReduceNode>(node.payload);
   pushed.leaves = map_grid(restriction, r.leaves);
   pushed.input = Edge{r.input.node, compose(restriction, r.input.view)};
@@ -147,58 +138,15 @@ MORSEL_INLINE Edge push_through_reduce(const Edge& e, const ReduceNode& r) {
   for (std::size_t a = axes.size(); a < e.node->grid.rank(); ++a) axes.push_back(e.node->grid.axis(a));
   node.grid = Grid(std::move(axes));
   node.hash = hash_of(node);
-  return Edge{std::make_shared<const Node>(std::move(node)), rest};
+  return Edge{std::move(made), rest};
 }
 
-/// What pushing has given already: an expression of n nodes may be reached along 2^n ways.
-class PushedViews {
- public:
-  const Edge* find(const Edge& e) const {
-    const auto it = done_.find(e.node.get());
-    if (it == done_.end()) return nullptr;
-    for (const auto& [view, pushed] : it->second)
-      if (same(view, e.view)) return &pushed;
-    return nullptr;
-  }
-  void keep(const Edge& e, const Edge& pushed) {
-    done_[e.node.get()].emplace_back(e.view, pushed);
-    nodes_.push_back(e.node);
-  }
-
- private:
-  static bool same(const View& a, const View& b) {
-    return a.shape == b.shape && std::equal(a.maps.begin(), a.maps.end(), b.maps.begin(), b.maps.end(),
-                                            [](const AxisMap& x, const AxisMap& y) {
-                                              return x.kind == y.kind && x.axis == y.axis &&
-                                                     x.offset == y.offset && x.stride == y.stride &&
-                                                     (x.indices == y.indices ||
-                                                      (x.indices && y.indices && *x.indices == *y.indices));
-                                            });
-  }
-  std::unordered_map<const Node*, std::vector<std::pair<View, Edge>>> done_;
-  std::vector<NodePtr> nodes_;
-};
-
-MORSEL_INLINE Edge push_view(Edge e, PushedViews& done);
-
-MORSEL_INLINE Edge push_through_elementwise(const Edge& e, const ElementwiseNode& call, PushedViews& done) {
-  Node node = *e.node;
-  auto& pushed = std::get<ElementwiseNode>(node.payload);
-  for (std::size_t i = 0; i < call.inputs.size(); ++i)
-    pushed.inputs[i] = push_view(Edge{call.inputs[i].node, compose(e.view, call.inputs[i].view)}, done);
-  node.grid = map_grid(e.view, e.node->grid);
-  node.hash = hash_of(node);
-  const Shape shape = e.view.shape;
-  return Edge{std::make_shared<const Node>(std::move(node)), View::identity(shape)};
-}
-
-/// Operands of a concat that the view does not touch go; if one is left the concat goes too.
-MORSEL_INLINE Edge push_through_concat(const Edge& e, const ConcatNode& c, PushedViews& done) {
+/// The operands of a concat that the view touches, and a view of those; the edge itself if it is all of them.
+MORSEL_INLINE Edge restrict_concat(const Edge& e, const ConcatNode& c) {
   if (size_of(e.view.shape) == 0) return e;
-  const AxisMap& map = e.view.maps[static_cast<std::size_t>(c.axis)];
-  if (map.kind == AxisMap::Kind::gather) return e;
-  const Region touched = beneath(e.view, Region::of(e.view.shape));
   const std::size_t axis = static_cast<std::size_t>(c.axis);
+  if (e.view.maps[axis].kind == AxisMap::Kind::gather) return e;
+  const Region touched = beneath(e.view, Region::of(e.view.shape));
   std::vector<Edge> left;
   Index begin = 0, first = 0;
   for (const Edge& input : c.inputs) {
@@ -212,37 +160,112 @@ MORSEL_INLINE Edge push_through_concat(const Edge& e, const ConcatNode& c, Pushe
   if (left.size() == c.inputs.size() && left.size() != 1) return e;
   View view = e.view;
   view.maps[axis].offset -= first;
-  if (left.size() == 1) return push_view(Edge{left[0].node, compose(view, left[0].view)}, done);
-  return Edge{concat(left, c.axis).node, view};
+  const Edge part = concat(left, c.axis);
+  return Edge{part.node, compose(view, part.view)};
 }
 
-MORSEL_INLINE Edge push_view(Edge e, PushedViews& done) {
-  if (e.view.is_identity(e.node->shape())) return e;
-  if (const Edge* known = done.find(e)) return *known;
-  Edge pushed = e;
-  if (const auto* call = std::get_if<ElementwiseNode>(&e.node->payload)) {
-    if (!repeats_elements(e.view)) pushed = push_through_elementwise(e, *call, done);
-  } else if (const auto* r = std::get_if<RechunkNode>(&e.node->payload)) {
-    pushed = push_view(Edge{r->input.node, compose(e.view, r->input.view)}, done);
-  } else if (const auto* c = std::get_if<ConcatNode>(&e.node->payload)) {
-    pushed = push_through_concat(e, *c, done);
-  } else if (const auto* reduction = std::get_if<ReduceNode>(&e.node->payload)) {
-    pushed = push_through_reduce(e, *reduction);
+/// Moves views towards the sources: every node is made anew once for each view that it is seen through.
+///
+/// Goes from the outputs down with the views composed so far, so that what is reached along many ways through
+/// equal views is one node. A value is made when what it needs is:
+///   elementwise, or a node seen whole            the node over its inputs, seen through the composed views
+///   rechunk, part of a reduction or a concat     its input or that part, seen through the rest of the view
+///   anything else                                the node seen whole, through the view
+/// A node that is seen through more than `most_views` counts among the last: halves of halves of ... are 2^n.
+class ViewPusher {
+ public:
+  explicit ViewPusher(std::stop_token stop) : stop_(std::move(stop)) {}
+
+  Edge push(const Edge& output) {
+    kept_.push_back(output.node);
+    std::vector<Open> open;
+    open.push_back(wanted(output));
+    while (!open.empty()) {
+      check_stop(stop_);
+      const std::size_t at = open.size() - 1;
+      if (!done_.count(open[at].key)) {
+        if (!open[at].divided) divide(open[at]);
+        for (std::size_t i = open[at].needs.size(); i-- > 0;) {
+          Open need = wanted(open[at].needs[i]);
+          if (!done_.count(need.key)) open.push_back(std::move(need));
+        }
+        if (open.size() > at + 1) continue;
+        done_.emplace(open[at].key, finished(open[at]));
+      }
+      open.pop_back();
+    }
+    return value(output);
   }
-  done.keep(e, pushed);
-  return pushed;
-}
+
+ private:
+  struct Open {
+    NodeView key;
+    Edge edge;
+    bool divided = false, rebuilt = false;
+    std::vector<Edge> needs;  // rebuilt: the inputs through the view; else what `edge` is a view of
+  };
+  static Open wanted(const Edge& e) {
+    const Shape shape = e.node->shape();
+    const Edge edge{e.node, e.view.is_identity(shape) ? View::identity(shape) : e.view};
+    return {NodeView(edge.node.get(), edge.view), edge, false, false, {}};
+  }
+  Edge value(const Edge& e) const { return done_.at(wanted(e).key); }
+
+  void divide(Open& open) {
+    open.divided = true;
+    Edge& e = open.edge;
+    const Node& node = *e.node;
+    const bool whole = e.view.is_identity(node.shape());
+    if (whole || (std::holds_alternative<ElementwiseNode>(node.payload) && !repeats_elements(e.view) &&
+                  ++views_of_[&node] <= most_views)) {
+      open.rebuilt = true;
+      for_each_input(node, [&](const Edge& input) {
+        open.needs.push_back(whole ? input : Edge{input.node, compose(e.view, input.view)});
+      });
+      return;
+    }
+    if (const auto* r = std::get_if<RechunkNode>(&node.payload))
+      e = Edge{r->input.node, compose(e.view, r->input.view)};
+    if (const auto* c = std::get_if<ConcatNode>(&node.payload)) e = restrict_concat(e, *c);
+    if (const auto* r = std::get_if<ReduceNode>(&node.payload)) e = restrict_reduction(e, *r);
+    if (e.node.get() == &node) {
+      open.needs.push_back(Edge{e.node, View::identity(node.shape())});
+    } else {
+      kept_.push_back(e.node);
+      open.needs.push_back(e);
+      e.view = View::identity(e.view.shape);
+    }
+  }
+
+  Edge finished(const Open& open) const {
+    const Edge& e = open.edge;
+    if (!open.rebuilt) {
+      const Edge under = value(open.needs[0]);
+      return Edge{under.node, compose(e.view, under.view)};
+    }
+    std::size_t next = 0;
+    const NodePtr mended = with_inputs(e.node, [&](const Edge&) { return value(open.needs[next++]); });
+    if (e.view.is_identity(e.node->shape())) return Edge{mended, e.view};
+    auto seen = std::make_shared<Node>(*mended);
+    seen->grid = map_grid(e.view, e.node->grid);
+    seen->hash = hash_of(*seen);
+    return Edge{std::move(seen), View::identity(e.view.shape)};
+  }
+
+  std::stop_token stop_;
+  std::unordered_map<NodeView, Edge, NodeView::Hash> done_;
+  std::unordered_map<const Node*, int> views_of_;
+  std::vector<NodePtr> kept_;  // so that no address is used again
+};
 
 MORSEL_INLINE Graph push_views(Graph graph) {
-  Rewriter rewriter;
-  PushedViews done;
-  for (Edge& output : graph.outputs)
-    output = rewriter.edge(output, [&](Edge e) { return push_view(std::move(e), done); });
+  ViewPusher pusher(graph.stop);
+  for (Edge& output : graph.outputs) output = pusher.push(output);
   return graph;
 }
 
 MORSEL_INLINE Graph share_nodes(Graph graph) {
-  Rewriter rewriter;
+  Rewriter rewriter(graph.stop);
   std::map<Hash, NodePtr> first;
   for (Edge& output : graph.outputs)
     output = rewriter.edge(output, [&](Edge e) {
@@ -277,8 +300,9 @@ MORSEL_INLINE const std::vector<Pass>& default_passes() {
   return passes;
 }
 
-MORSEL_INLINE Graph trace(const std::vector<Edge>& outputs) {
+MORSEL_INLINE Graph trace(const std::vector<Edge>& outputs, std::stop_token stop) {
   Graph graph;
+  graph.stop = std::move(stop);
   graph.outputs = outputs;
   for (const Edge& output : outputs) graph.grids.push_back(output.grid());
   graph.fuse = graph.share = graph.super_instructions = false;
@@ -295,6 +319,7 @@ MORSEL_INLINE Graph optimise(Graph graph, const std::vector<std::string>& skip) 
            "skipping a pass: no such pass; expected one of " + known + ", got '" + name + "'");
     }
   for (const Pass& pass : default_passes()) {
+    detail::check_stop(graph.stop);
     const bool skipped = std::find(skip.begin(), skip.end(), pass.name) != skip.end();
     const auto begin = std::chrono::steady_clock::now();
     if (!skipped) {

@@ -136,6 +136,18 @@ MORSEL_INLINE bool same_step(const TapeStep& a, const TapeStep& b) {
   return false;
 }
 
+MORSEL_INLINE std::size_t hash_of(const TapeStep& step) {
+  std::size_t hash = 0;
+  const auto add = [&](std::size_t value) { hash = (hash ^ value) * 0x9e3779b97f4a7c15u + (hash >> 29); };
+  add(static_cast<std::size_t>(step.kind));
+  add(static_cast<std::size_t>(step.type));
+  add(static_cast<std::size_t>(step.input));
+  add(static_cast<std::size_t>(step.op));
+  for (const std::byte b : step.constant) add(static_cast<std::size_t>(b));
+  for (const int a : step.args) add(static_cast<std::size_t>(a));
+  return hash;
+}
+
 // Converts one element; `from` and `to` are 16 bytes each.
 MORSEL_INLINE std::array<std::byte, 16> cast_element(Type from, const std::array<std::byte, 16>& element,
                                                      Type to) {
@@ -148,21 +160,23 @@ MORSEL_INLINE std::array<std::byte, 16> cast_element(Type from, const std::array
 }  // namespace detail
 
 MORSEL_INLINE int Tape::enter(TapeStep step) {
-  for (std::size_t i = 0; i < steps_.size(); ++i)
-    if (detail::same_step(steps_[i], step)) return static_cast<int>(i);
+  const std::size_t hash = detail::hash_of(step);
+  for (auto [at, end] = known_.equal_range(hash); at != end; ++at)
+    if (detail::same_step(steps_[static_cast<std::size_t>(at->second)], step)) return at->second;
+  const int number = static_cast<int>(steps_.size());
+  known_.emplace(hash, number);
   steps_.push_back(std::move(step));
-  return static_cast<int>(steps_.size()) - 1;
+  return number;
 }
 
 MORSEL_INLINE int Tape::input(int number, Type type) {
   if (type == Type::carried || number < 0)
     fail(Errc::dtype_mismatch, "elementwise input: not a numeric dtype; expected one of the fourteen, got " +
                                    std::string(name_of(type)));
-  for (const TapeStep& s : steps_)
-    if (s.kind == TapeStep::Kind::input && s.input == number && s.type != type)
-      fail(Errc::internal_error, "elementwise input: number " + std::to_string(number) +
-                                     " has two dtypes; expected " + std::string(name_of(s.type)) + ", got " +
-                                     std::string(name_of(type)));
+  if (const Type known = input_types_.emplace(number, type).first->second; known != type)
+    fail(Errc::internal_error, "elementwise input: number " + std::to_string(number) +
+                                   " has two dtypes; expected " + std::string(name_of(known)) + ", got " +
+                                   std::string(name_of(type)));
   TapeStep step;
   step.kind = TapeStep::Kind::input;
   step.type = type;

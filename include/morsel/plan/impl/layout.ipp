@@ -206,10 +206,8 @@ MORSEL_INLINE bool is_contiguous_part(const Region& part, const Shape& shape) {
   return true;
 }
 
-}  // namespace detail
-
-MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
-  using namespace detail;
+/// The needs of all ports, and the bytes of the tables that gather.
+MORSEL_INLINE StepLayout find_needs(const Stage& stage, const Region& box) {
   StepLayout layout;
   layout.needs.resize(stage.ports.size());
   layout.port_offset.assign(stage.ports.size(), StepLayout::npos);
@@ -238,6 +236,14 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
         before += segment.hi - segment.lo;
       }
     }
+  return layout;
+}
+
+}  // namespace detail
+
+MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
+  using namespace detail;
+  StepLayout layout = find_needs(stage, box);
   std::size_t at = 0;
   const auto take = [&](std::size_t bytes) {
     const std::size_t offset = at;
@@ -277,6 +283,7 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
           f.shared = true;
           const FetchCost cost = port.source.cost(chunk_at(spec.grid, whole), whole);
           layout.shared_room = std::max(layout.shared_room, cost.encoded_bytes);
+          // It is decoded into memory of its own.
           layout.scratch_bytes = std::max(layout.scratch_bytes, cost.scratch_bytes);
           layout.fetches.push_back(std::move(f));
         });
@@ -296,10 +303,11 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
         f.region = region;
         const FetchCost cost = port.source.cost(chunk, region);
         f.encoded_bytes = cost.encoded_bytes;
-        f.scratch_bytes = cost.scratch_bytes;
         f.in_place = cost.in_place;
         const Region place = compacted(need, region);
-        f.placed = cost.in_place && is_contiguous_part(place, shape);
+        const bool contiguous = is_contiguous_part(place, shape);
+        f.placed = cost.in_place && contiguous;
+        f.scratch_bytes = cost.scratch_bytes + (contiguous ? 0 : cost.strided_scratch_bytes);
         if (f.placed) {
           f.encoded_offset = layout.port_offset[p];
           for (std::size_t i = 0; i < shape.size(); ++i)
@@ -307,16 +315,16 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
         } else {
           f.encoded_offset = take(cost.encoded_bytes);
         }
-        layout.scratch_bytes = std::max(layout.scratch_bytes, cost.scratch_bytes);
+        layout.scratch_bytes = std::max(layout.scratch_bytes, f.scratch_bytes);
         layout.decoded_bytes += static_cast<std::size_t>(region.size()) * item;
         layout.fetches.push_back(std::move(f));
       };
-      if (spec.reads_regions)
-        fetch(chunk_at(spec.grid, segment), segment);
-      else
-        for_each_position(spec.grid.overlapping(segment), [&](const Dims& chunk) {
-          fetch(chunk, intersect(segment, spec.grid.region(chunk)));
-        });
+      if (spec.reads_regions) return fetch(chunk_at(spec.grid, segment), segment);
+      const Grid& files = spec.shards ? *spec.shards : spec.grid;
+      for_each_position(files.overlapping(segment), [&](const Dims& file) {
+        const Region part = intersect(segment, files.region(file));
+        fetch(chunk_at(spec.grid, part), part);
+      });
     });
   }
   layout.shared_offset = take(layout.shared_room);

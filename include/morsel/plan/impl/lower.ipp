@@ -291,10 +291,11 @@ MORSEL_INLINE bool steps_are_alike(const Stage& stage) {
 }
 
 /// Bytes of the largest step: every step if they may differ, else those at the corners and in the middle.
-MORSEL_INLINE std::size_t largest_step(const Stage& stage) {
+MORSEL_INLINE std::size_t largest_step(const Stage& stage, const std::stop_token& stop) {
   const Index count = stage.steps.count();
   std::size_t most = 0;
   const auto look = [&](const Dims& position) {
+    check_stop(stop);
     most = std::max(most, lay_out(stage, stage.steps.region(position)).total_bytes);
   };
   if (count <= cost::exact_steps || !steps_are_alike(stage)) {
@@ -352,9 +353,9 @@ MORSEL_INLINE std::size_t tree_bytes(const Stage& stage) {
 }
 
 MORSEL_INLINE void size_stage(Stage& stage, const std::vector<Target>& targets,
-                              const std::vector<Result>& results) {
+                              const std::vector<Result>& results, const std::stop_token& stop) {
   const TaskLayout task = lay_out_task(stage, &targets, results);
-  stage.step_bytes = round_up(task.total_bytes + largest_step(stage), 4096);
+  stage.step_bytes = round_up(task.total_bytes + largest_step(stage, stop), 4096);
   stage.state_bytes = task.leaf_workspace_offset;
   stage.tree_bytes = tree_bytes(stage);
 }
@@ -365,9 +366,10 @@ MORSEL_INLINE std::size_t longest_list_bytes(const Sweep& sweep) {
 }
 
 MORSEL_INLINE void cut_stage(Stage& stage, Cutter& cutter, std::size_t wish,
-                             const std::vector<Target>& targets, const std::vector<Result>& results) {
+                             const std::vector<Target>& targets, const std::vector<Result>& results,
+                             const std::stop_token& stop) {
   cutter.cut(wish);
-  size_stage(stage, targets, results);
+  size_stage(stage, targets, results, stop);
 }
 
 /// Chunks of a port's grid that a box touches: per axis, ranges [first, end) in order.
@@ -419,7 +421,7 @@ MORSEL_INLINE Index count_chunks(const Plan& plan) {
   std::vector<Reader> readers;
   for (const Stage& stage : plan.stages) {
     if (size_of(stage.shape) == 0) continue;
-    const StepLayout all = lay_out(stage, Region::of(stage.shape));
+    const StepLayout all = find_needs(stage, Region::of(stage.shape));
     for (std::size_t p = 0; p < stage.ports.size(); ++p)
       if (const Port& port = stage.ports[p]; port.kind == Port::Kind::source && all.needs[p].needed)
         readers.push_back({stage.pass, port.source.identity(), &port, touched_chunks(port, all.needs[p])});
@@ -468,12 +470,13 @@ MORSEL_INLINE Index count_chunks(const Plan& plan) {
   return chunks;
 }
 
-MORSEL_INLINE void predict(Plan& plan, bool requests_too) {
+MORSEL_INLINE void predict(Plan& plan, bool requests_too, const std::stop_token& stop) {
   plan.prediction.chunks = count_chunks(plan);
   Index fetches = 0;
   for (const PlannedSource& source : plan.sources) {
     const ArraySpec& spec = source.source.spec();
     plan.prediction.source_bytes += static_cast<std::size_t>(size_of(spec.shape())) * spec.dtype.item_bytes();
+    plan.prediction.exact &= !spec.shards;  // what lies together in a shard is not known
   }
   for (const Stage& stage : plan.stages) {
     const Index steps = stage.steps.count();
@@ -482,6 +485,7 @@ MORSEL_INLINE void predict(Plan& plan, bool requests_too) {
     Index requests = 0, regions = 0;
     std::size_t decoded = 0, encoded = 0;
     for (Index i = 0; i < looked; ++i) {
+      check_stop(stop);
       const StepLayout layout = lay_out(stage, stage.steps.region(i));
       decoded += layout.decoded_bytes;
       for (const FetchItem& f : layout.fetches) {
@@ -593,20 +597,20 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
     for (Stage& stage : plan.stages) {
       for (Port& port : stage.ports) port.shared = false;
       Cutter cutter(stage);
-      cut_stage(stage, cutter, wish, targets, plan.results);
+      cut_stage(stage, cutter, wish, targets, plan.results, graph.stop);
     }
     form_sweeps(plan);
     for (Sweep& sweep : plan.sweeps) {
       sweep.task_bytes = 0;
       for (const int s : sweep.stages) {
         Stage& stage = plan.stages[static_cast<std::size_t>(s)];
-        size_stage(stage, targets, plan.results);  // once more: shared ports lie elsewhere
+        size_stage(stage, targets, plan.results, graph.stop);  // once more: shared ports lie elsewhere
         sweep.task_bytes = std::max(sweep.task_bytes, stage.step_bytes);
       }
     }
     const auto share = [&](std::size_t lists) {
       Need most;
-      std::size_t graph = 0;
+      std::size_t lists_bytes = 0;
       for (Sweep& sweep : plan.sweeps) {
         Need need;
         need.task = sweep.task_bytes;
@@ -617,15 +621,16 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
         }
         Index reads = 0, rereads = 0;
         const std::size_t taken = need.total() + lists;
-        if (!share_chunks(plan, sweep, room > taken ? room - taken : 0, reads, rereads)) need.rest += room;
+        if (!share_chunks(plan, sweep, room > taken ? room - taken : 0, reads, rereads, graph.stop))
+          need.rest += room;
         need.rest += sweep.shared_bytes;
         most.reads += reads;
         most.rereads += rereads;
-        graph += sweep.graph_bytes;
+        lists_bytes += sweep.graph_bytes;
         if (!most.widest || need.total() > most.total())
           most.task = need.task, most.rest = need.rest, most.widest = need.widest;
       }
-      most.rest += graph;
+      most.rest += lists_bytes;
       return most;
     };
     Need need = share(0);
@@ -640,7 +645,7 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
   };
   // The smallest room: a task's own chunks and nothing kept for later.
   const auto smallest = [&] {
-    std::size_t most = 0, graph = 0;
+    std::size_t most = 0, lists = 0;
     cut_all(cost::smallest_step_bytes, ~std::size_t{0} / 4);
     for (const Sweep& sweep : plan.sweeps) {
       std::size_t trees = 0, own = 0;
@@ -652,11 +657,13 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
         own = std::max(own, bytes);
       }
       most = std::max(most, sweep.task_bytes + trees + own);
-      graph += longest_list_bytes(sweep);
+      lists += longest_list_bytes(sweep);
     }
-    return most + graph;
+    return most + lists;
   };
-  plan.smallest_bytes = round_up(cost::run_bytes + results + smallest(), 4096);
+  std::size_t held = cost::run_bytes;  // by the run and by the sources themselves
+  for (const PlannedSource& source : plan.sources) held += source.source.spec().held_bytes;
+  plan.smallest_bytes = round_up(held + results + smallest(), 4096);
   if (limits.memory_bytes < plan.smallest_bytes) {
     const Stage& stage =
         *std::max_element(plan.stages.begin(), plan.stages.end(), [](const Stage& a, const Stage& b) {
@@ -673,7 +680,7 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
 
   // Results stay in memory while they take no more than a quarter.
   if (limits.memory_bytes >= plan.smallest_bytes * 2) results = spill_above(limits.memory_bytes / 4);
-  const std::size_t base = cost::run_bytes + results;
+  const std::size_t base = held + results;
   for (const std::size_t i : between)
     if (plan.results[i].spilled)
       plan.notes.push_back("spill: " + plan.results[i].name + " " + to_string(plan.results[i].shape) + ", " +
@@ -741,7 +748,7 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
     fail(Errc::internal_error, "planning: peak above the budget; expected at most " +
                                    std::to_string(limits.memory_bytes) + ", got " +
                                    std::to_string(plan.peak_bytes));
-  predict(plan, limits.predict);
+  predict(plan, limits.predict, graph.stop);
   return plan;
 }
 

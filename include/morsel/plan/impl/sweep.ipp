@@ -12,16 +12,21 @@ namespace detail {
 
 /// Does every step need chunks of this port's source that no other step needs? Looks at one axis after
 /// another: between neighbouring steps the chunk must change.
-MORSEL_INLINE bool steps_keep_apart(const Stage& stage, const Expression& expression,
-                                    std::size_t port_number) {
+MORSEL_INLINE bool steps_keep_apart(const Stage& stage, std::size_t port_number) {
   const Port& port = stage.ports[port_number];
+  const auto reads = [&](const Stream& stream) {
+    return static_cast<std::size_t>(stream.port) == port_number;
+  };
   const Stream* found = nullptr;
-  for (const Stream& stream : expression.streams)
-    if (static_cast<std::size_t>(stream.port) == port_number) {
+  for (const Stream& stream : stage.expression.streams)
+    if (reads(stream)) {
       if (found) return false;
       found = &stream;
     }
-  if (!found || &expression != &stage.expression) return false;
+  if (!found) return false;
+  for (const Port& other : stage.ports)
+    for (const Expression& part : other.parts)
+      if (std::any_of(part.streams.begin(), part.streams.end(), reads)) return false;
   for (std::size_t axis = 0; axis < stage.shape.size(); ++axis) {
     const AxisGrid& steps = stage.steps.axis(axis);
     if (steps.count() <= 1) continue;
@@ -105,7 +110,7 @@ MORSEL_INLINE void form_sweeps(Plan& plan) {
           int ports_of_source = 0;
           for (const Port& other : stage.ports)
             ports_of_source += reads_storage(other) && other.source.identity() == port.source.identity();
-          port.shared = ports_of_source > 1 || !steps_keep_apart(stage, stage.expression, p);
+          port.shared = ports_of_source > 1 || !steps_keep_apart(stage, p);
         }
       }
     }
@@ -113,7 +118,7 @@ MORSEL_INLINE void form_sweeps(Plan& plan) {
 }
 
 MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes, Index& reads,
-                                Index& rereads) {
+                                Index& rereads, const std::stop_token& stop) {
   using namespace detail;
   sweep.order.clear();
   sweep.chunks.clear();
@@ -153,6 +158,7 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
     std::vector<int> port_sources;
     for (const Port& port : stage.ports) port_sources.push_back(port.shared ? source_number(port) : -1);
     for (Index u = 0; u < stage.units.count(); ++u) {
+      check_stop(stop);
       Item item;
       item.unit = {static_cast<std::int32_t>(k), u};
       const Region unit = unit_region(stage, axes, u);
