@@ -1,7 +1,10 @@
 // The compiled bodies of layer io.
 #include <morsel/io/impl/attributes_json.ipp>
 #include <morsel/io/impl/codec.ipp>
+#include <morsel/io/impl/codec_chain.ipp>
+#include <morsel/io/impl/codec_registry.ipp>
 #include <morsel/io/impl/counting_store.ipp>
+#include <morsel/io/impl/field_source.ipp>
 #include <morsel/io/impl/file.ipp>
 #include <morsel/io/impl/file_store.ipp>
 #include <morsel/io/impl/format.ipp>
@@ -14,6 +17,16 @@
 #include <morsel/io/impl/npz.ipp>
 #include <morsel/io/impl/raw_source.ipp>
 #include <morsel/io/impl/read_region.ipp>
+#include <morsel/io/impl/reference_store.ipp>
+#include <morsel/io/impl/shard.ipp>
 #include <morsel/io/impl/spill_file.ipp>
 #include <morsel/io/impl/store_key.ipp>
+#include <morsel/io/impl/vlen.ipp>
+#include <morsel/io/impl/zarr.ipp>
+#include <morsel/io/impl/zarr_consolidate.ipp>
+#include <morsel/io/impl/zarr_hierarchy.ipp>
+#include <morsel/io/impl/zarr_metadata.ipp>
+#include <morsel/io/impl/zarr_sink.ipp>
+#include <morsel/io/impl/zarr_source.ipp>
 #include <morsel/io/impl/zip.ipp>
+#include <morsel/io/impl/zip_store.ipp>

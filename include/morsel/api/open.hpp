@@ -4,13 +4,14 @@
 #include <morsel/api/create.hpp>
 #include <morsel/io/format.hpp>
 #include <morsel/io/memmap.hpp>
+#include <morsel/io/zarr.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 
 struct OpenOptions {
   ChunkSpec chunks = {};     ///< declared chunks; default: those of the file, or "auto"
   std::string dataset = {};  ///< appended to the path: what follows inside a container
-  std::string field = {};    ///< one member of records
+  std::string field = {};    ///< one member of records, "outer.inner"
   std::vector<std::string> dims = {};
   FormatOptions options = {};  ///< of the format, by name: {{"access", "map"}}
 };
@@ -19,6 +20,9 @@ struct OpenOptions {
 /// time.
 /// **Fails**: not_found, unsupported, corrupt_data, io_error. **Cost**: metadata; no element is read.
 AnyLazyArray open_any(std::string_view path, const OpenOptions& options = {});
+
+/// The array at a path in a store ("" for its root), as Zarr or N5.
+AnyLazyArray open_any(const AnyStore& store, std::string_view path, const OpenOptions& options = {});
 
 namespace detail {
 void require_opened(const AnyLazyArray& array, std::string_view path, Type asked);
@@ -30,6 +34,14 @@ AnyLazyArray from_opened(OpenedArray opened, const ChunkSpec& chunks, std::vecto
 template <Element T>
 LazyArray<element_t<type_of<T>>> open(std::string_view path, const OpenOptions& options = {}) {
   AnyLazyArray array = open_any(path, options);
+  detail::require_opened(array, path, type_of<T>);
+  return LazyArray<element_t<type_of<T>>>(std::move(array));
+}
+
+template <Element T>
+LazyArray<element_t<type_of<T>>> open(const AnyStore& store, std::string_view path,
+                                      const OpenOptions& options = {}) {
+  AnyLazyArray array = open_any(store, path, options);
   detail::require_opened(array, path, type_of<T>);
   return LazyArray<element_t<type_of<T>>>(std::move(array));
 }
@@ -57,8 +69,9 @@ LazyArray<element_t<type_of<T>>> memmap(const std::string& path, const RawFileOp
   return LazyArray<element_t<type_of<T>>>(memmap_any(path, DType(type_of<T>), options));
 }
 
-/// One member of an array of records. **Fails**: not_found naming the members; dtype_mismatch for other
-/// arrays; unsupported for members that are arrays themselves.
+/// One member of an array of records; "outer.inner" is a member of a member. One that is an array itself adds
+/// its axes at the end. **Fails**: not_found naming the members; dtype_mismatch for other arrays; unsupported
+/// for members that are arrays of records that are no longer as they were opened.
 AnyLazyArray field(const AnyLazyArray& records, std::string_view name);
 
 }  // namespace morsel::inline MORSEL_ABI

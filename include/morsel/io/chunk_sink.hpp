@@ -23,8 +23,8 @@ struct SinkSpec {
 ///
 /// Laws: nothing is visible at the target before `commit` (or, for a chunked store, no chunk before it is
 /// whole); `commit` is called once, after the last `write`, from one thread; a sink destroyed without
-/// `commit` leaves nothing behind. `write` gets memory for encoding as `scratch`, `scratch_bytes(region)`
-/// long, and allocates nothing else.
+/// `commit` leaves nothing behind but what a later run resumes. `write` gets memory for encoding as
+/// `scratch`, `scratch_bytes(region)` long, and allocates nothing else.
 ///
 /// Fails: io_error (disk full), already_exists. `identity` is that of the source that reading the target
 /// gives: saving onto an input is refused by comparing them.
@@ -37,6 +37,13 @@ concept ChunkSink = std::move_constructible<S> &&
   { s.write(region, values, scratch, stop) } -> std::same_as<void>;
   { s.commit() } -> std::same_as<void>;
   { c.identity() } -> std::convertible_to<std::string>;
+};
+
+/// Optional ability of sinks that resume: true for a region that an earlier run wrote. It is not computed
+/// again.
+template <class S>
+concept FindsRegions = ChunkSink<S> && requires(const S& c, const Region& region) {
+  { c.has(region) } -> std::same_as<bool>;
 };
 
 /// A shared handle on any sink; models ChunkSink itself.
@@ -56,6 +63,7 @@ class AnyChunkSink {
     self_->write(region, values, scratch, std::move(stop));
   }
   void commit() { self_->commit(); }
+  bool has(const Region& region) const { return self_->has(region); }
   std::string identity() const { return self_->identity(); }
 
  private:
@@ -65,6 +73,7 @@ class AnyChunkSink {
     virtual std::size_t scratch_bytes(const Region&) const = 0;
     virtual void write(const Region&, const BufferView&, std::span<std::byte>, std::stop_token) = 0;
     virtual void commit() = 0;
+    virtual bool has(const Region&) const = 0;
     virtual std::string identity() const = 0;
   };
   template <class S>
@@ -77,6 +86,10 @@ class AnyChunkSink {
       sink_.write(r, v, scratch, std::move(s));
     }
     void commit() override { sink_.commit(); }
+    bool has(const Region& r) const override {
+      if constexpr (FindsRegions<S>) return sink_.has(r);
+      return false;
+    }
     std::string identity() const override { return sink_.identity(); }
     S sink_;
   };

@@ -8,6 +8,7 @@
 #include <morsel/array/buffer.hpp>
 #include <morsel/array/dtype.hpp>
 #include <morsel/array/grid.hpp>
+#include <morsel/io/codec_registry.hpp>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -15,12 +16,6 @@
 #include <vector>
 
 namespace morsel::inline MORSEL_ABI {
-
-/// One step of a storage codec chain, as `info` shows it: a name and its configuration as JSON text ("{}" if
-/// none).
-struct CodecInfo {
-  std::string name, configuration;
-};
 
 /// What a source holds. Never changes during the source's life.
 struct ArraySpec {
@@ -35,9 +30,14 @@ struct ArraySpec {
   Attributes attributes;
   std::string format;  ///< "npy", "memmap", "memory", "function", "zarr_v3", ...
   std::vector<CodecInfo> codecs;
-  std::string order = "C";            ///< element order in storage, for `info`
+  std::string order = "C";  ///< element order in storage, for `info`; "" if neither C nor F
+  Shape stored_chunks;      ///< of every native chunk as stored, not clipped to the array; empty: as `grid`
+  Shape stored_shards;      ///< of every shard as stored; empty: none, or as `shards`
   std::optional<Index> stored_bytes;  ///< bytes in storage if known without a scan
-  std::optional<Shape> shards;
+  /// One fetch may take any box of several chunks that lies in one box of this grid; unset: of one chunk
+  /// only.
+  std::optional<Grid> shards;
+  std::size_t held_bytes = 0;  ///< memory of its own that the source may hold while it is read (caches)
   Shape shape() const { return grid.shape(); }
 };
 
@@ -48,6 +48,7 @@ struct FetchCost {
   bool partial = false;           ///< reading less than the chunk reads (about) only that
   bool in_place = false;          ///< the encoded bytes are the region's elements in C order; decode gets
                           ///< out.data == encoded.data() and mends them where they stand (byte order, bool)
+  std::size_t strided_scratch_bytes = 0;  ///< more room for `decode` where `out` is not in C order
 };
 
 /// May `fetch` wait for a disk or network?
@@ -66,7 +67,8 @@ struct Fetched {
 /// Anything that produces decoded chunks.
 ///
 /// `chunk` is a grid position of `spec().grid`; `region` is a non-empty box in array coordinates inside that
-/// chunk (any box of the array if `reads_regions`; `chunk` is then the one that holds its low corner).
+/// chunk (any box of the array if `reads_regions`, any box of one shard if there are `shards`; `chunk` is
+/// then the one that holds its low corner).
 ///
 /// Laws: `spec`, `cost` do no I/O. `fetch` does I/O only, into memory it is given; `decode` computes only,
 /// writes every element of `out` (shape: the region; any strides unless in place) in native byte order, bool

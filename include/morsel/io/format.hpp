@@ -44,10 +44,18 @@ struct NewArray {
   DType dtype;
   Grid grid;                      ///< chunks of the file; its shape is the array's
   bool asked_for_chunks = false;  ///< the caller named them; otherwise they are a suggestion
+  /// Lengths of chunks and shards as the caller named them, which may be longer than the array; empty: those
+  /// of the grids.
+  Shape chunk_shape, shard_shape;
   std::vector<std::string> dims;
   Attributes attributes;
-  std::string codec;       ///< "zstd:3"; empty: the format's default
-  bool overwrite = false;  ///< replace what is there
+  std::optional<Grid> shards;  ///< several chunks in one stored value, for formats that have shards
+  std::string codec;           ///< "zstd:3"; empty: the format's default
+  bool overwrite = false;      ///< replace what is there
+  bool resume = false;         ///< go on with an unfinished save of the same `fingerprint`
+  std::string fingerprint;
+  std::optional<Region> region;  ///< write into an array that is there, with a shape of the region's
+  int append_axis = -1;          ///< with `region`: the axis along which it extends the array
   FormatOptions options;
 };
 
@@ -73,6 +81,9 @@ struct Format {
   /// **Fails**: already_exists unless `overwrite`; invalid_argument for options and codecs that it does not
   /// have.
   std::function<AnyChunkSink(const std::string& path, const NewArray&)> create;
+  /// Makes a group at a path, with those above it; one that is there gets these attributes. Null: the format
+  /// has no groups, or is not written. **Fails**: as `create`; already_exists for an array.
+  std::function<void(const std::string& path, const Attributes&, const FormatOptions&)> create_group;
 };
 
 /// Adds a format, or replaces the one of the same name. Explicit: components declare functions such as

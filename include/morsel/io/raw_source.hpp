@@ -98,6 +98,8 @@ View reversing_view(const Shape& stored, std::size_t outer);
 
 /// Applies `mends` to `count` contiguous elements.
 void mend_elements(const std::vector<Mend>& mends, void* elements, std::size_t count, std::size_t item_bytes);
+/// ... or to the elements of a view.
+void mend_elements(const std::vector<Mend>& mends, const BufferView& elements);
 
 }  // namespace morsel::inline MORSEL_ABI
 

@@ -9,6 +9,7 @@
 #include <morsel/plan/lower.hpp>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
@@ -52,7 +53,7 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
   if (options.threads < 0)
     fail(Errc::invalid_argument,
          "computing: negative thread count; expected >= 0, got " + std::to_string(options.threads));
-  const Graph graph = optimise(trace(values), options.skip_passes);
+  const Graph graph = optimise(trace(values, options.stop), options.skip_passes);
   SweepJob* const outer = current_job();
   const Workspace& workspace = options.workspace ? *options.workspace : Workspace::process();
   const bool own_limit = !options.memory.is_default() && !options.workspace;
@@ -113,7 +114,7 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
 
 MORSEL_INLINE Explanation explain_plan(const std::vector<Edge>& values, const std::vector<Target>& targets,
                                        const ComputeOptions& options) {
-  const Graph graph = optimise(trace(values), options.skip_passes);
+  const Graph graph = optimise(trace(values, options.stop), options.skip_passes);
   const Workspace& workspace = options.workspace ? *options.workspace : Workspace::process();
   Limits limits;
   limits.threads = options.threads > 0 ? options.threads : workspace.threads();
@@ -124,12 +125,16 @@ MORSEL_INLINE Explanation explain_plan(const std::vector<Edge>& values, const st
 namespace detail {
 
 /// Nodes below some values, inputs before users, numbered.
-MORSEL_INLINE void number_nodes(const NodePtr& node, std::unordered_map<const Node*, int>& numbers,
-                                std::vector<NodePtr>& order) {
-  if (numbers.count(node.get())) return;
-  for (const Edge& input : inputs_of(*node)) number_nodes(input.node, numbers, order);
-  numbers.emplace(node.get(), static_cast<int>(order.size()));
-  order.push_back(node);
+MORSEL_INLINE std::vector<NodePtr> number_nodes(const std::vector<Edge>& values,
+                                                std::unordered_map<const Node*, int>& numbers) {
+  std::vector<NodePtr> order;
+  std::unordered_set<const Node*> seen;
+  for (const Edge& e : values)
+    for_each_node(e.node, seen, [&](const NodePtr& node) {
+      numbers.emplace(node.get(), static_cast<int>(order.size()));
+      order.push_back(node);
+    });
+  return order;
 }
 
 MORSEL_INLINE const char* kind_of(const Node& node) {
@@ -142,8 +147,7 @@ MORSEL_INLINE const char* kind_of(const Node& node) {
 
 MORSEL_INLINE std::string graph_json(const std::vector<Edge>& values) {
   std::unordered_map<const Node*, int> numbers;
-  std::vector<NodePtr> order;
-  for (const Edge& e : values) detail::number_nodes(e.node, numbers, order);
+  const std::vector<NodePtr> order = detail::number_nodes(values, numbers);
   const auto dims = [](const Dims& d) { return std::vector<Index>(d.begin(), d.end()); };
   nlohmann::json nodes = nlohmann::json::array(), outputs = nlohmann::json::array();
   for (const NodePtr& node : order) {
@@ -167,8 +171,7 @@ MORSEL_INLINE std::string graph_json(const std::vector<Edge>& values) {
 
 MORSEL_INLINE std::string graph_dot(const std::vector<Edge>& values) {
   std::unordered_map<const Node*, int> numbers;
-  std::vector<NodePtr> order;
-  for (const Edge& e : values) detail::number_nodes(e.node, numbers, order);
+  const std::vector<NodePtr> order = detail::number_nodes(values, numbers);
   std::string dot =
       "digraph graph_of_values {\n  node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=10];\n";
   const auto escaped = [](const std::string& text) {

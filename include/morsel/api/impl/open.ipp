@@ -1,6 +1,7 @@
 #pragma once
 
 #include <morsel/api/open.hpp>
+#include <morsel/io/field_source.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -37,17 +38,35 @@ MORSEL_INLINE std::string last_part(std::string_view path) {
 
 }  // namespace detail
 
-MORSEL_INLINE AnyLazyArray open_any(std::string_view path, const OpenOptions& options) {
-  std::string full(path);
-  if (!options.dataset.empty()) full += "/" + options.dataset;
+namespace detail {
+
+MORSEL_INLINE AnyLazyArray array_or_field(OpenedArray opened, const OpenOptions& options,
+                                          const std::string& full) {
   // Chunks and names are of the member, where one is asked for.
   const bool whole = options.field.empty();
-  AnyLazyArray array =
-      detail::from_opened(open_path(full, options.options), whole ? options.chunks : ChunkSpec(),
-                          whole ? options.dims : std::vector<std::string>(), detail::last_part(full));
+  AnyLazyArray array = from_opened(std::move(opened), whole ? options.chunks : ChunkSpec(),
+                                   whole ? options.dims : std::vector<std::string>(), last_part(full));
   if (whole) return array;
   array = field(array, options.field).rechunk(options.chunks);
   return options.dims.empty() ? array : array.with_dims(options.dims);
+}
+
+MORSEL_INLINE std::string with_dataset(std::string_view path, const OpenOptions& options) {
+  if (options.dataset.empty()) return std::string(path);
+  return path.empty() ? options.dataset : std::string(path) + "/" + options.dataset;
+}
+
+}  // namespace detail
+
+MORSEL_INLINE AnyLazyArray open_any(std::string_view path, const OpenOptions& options) {
+  const std::string full = detail::with_dataset(path, options);
+  return detail::array_or_field(open_path(full, options.options), options, full);
+}
+
+MORSEL_INLINE AnyLazyArray open_any(const AnyStore& store, std::string_view path,
+                                    const OpenOptions& options) {
+  const std::string full = detail::with_dataset(path, options);
+  return detail::array_or_field(open_zarr(store, full, options.options), options, full);
 }
 
 MORSEL_INLINE AnyLazyArray memmap_any(const std::string& path, const DType& dtype,
@@ -78,14 +97,36 @@ MORSEL_INLINE AnyLazyArray field(const AnyLazyArray& records, std::string_view n
     if (member.name == name) found = &member;
     names += (names.empty() ? "'" : ", '") + member.name + "'";
   }
-  if (!found)
+  if (!found) {
+    // A member of a member: "outer.inner".
+    for (std::size_t dot = name.find('.'); dot != name.npos; dot = name.find('.', dot + 1))
+      for (const Field& member : records.dtype().fields())
+        if (member.name == name.substr(0, dot) && member.dtype.is_record())
+          return field(field(records, member.name), name.substr(dot + 1));
     fail(Errc::not_found,
          doing + ": no such member; expected " + names + ", got '" + std::string(name) + "'");
+  }
+  const Edge& edge = records.edge();
+  const auto* source = std::get_if<SourceNode>(&edge.node->payload);
+  if (source && edge.view.is_identity(edge.node->shape()) && !source->source.spec().lends) {
+    const FieldSource member(source->source, *found);
+    Shape shape = member.spec().shape();
+    std::vector<AxisGrid> axes;
+    const Grid declared = edge.grid();
+    for (std::size_t i = 0; i < shape.size(); ++i)
+      axes.push_back(i < declared.rank() ? declared.axis(i) : member.spec().grid.axis(i));
+    std::vector<std::string> dims = records.dims();
+    if (!dims.empty()) dims.resize(shape.size());
+    return AnyLazyArray(make_source(member, View::identity(shape), ChunkSpec::of(Grid(std::move(axes))),
+                                    "field " + found->name),
+                        std::move(dims), records.attrs());
+  }
   if (!found->shape.empty())
-    fail(Errc::unsupported, doing + ": the member is an array itself; expected a single element, got shape " +
-                                to_string(found->shape));
+    fail(Errc::unsupported,
+         doing + ": the member is an array itself; expected the array as it was opened, got one " +
+             "that has been viewed or computed (take the member first)");
   MapChunksNode call;
-  call.inputs = {records.edge()};
+  call.inputs = {edge};
   call.function = [offset = found->offset_bytes, bytes = found->dtype.item_bytes()](
                       const ChunkInfo&, const std::vector<BufferView>& in, const BufferView& out) {
     BufferView member = in[0];

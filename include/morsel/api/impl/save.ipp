@@ -1,9 +1,57 @@
 #pragma once
 
+#include <unistd.h>
+
+#include <chrono>
 #include <morsel/api/save.hpp>
+#include <morsel/graph/hash.hpp>
+#include <morsel/io/zarr.hpp>
 #include <unordered_set>
 
 namespace morsel::inline MORSEL_ABI {
+
+MORSEL_INLINE std::string fingerprint(const AnyLazyArray& array) {
+  Hasher hasher;
+  hasher.add(array.edge());
+  std::string text = to_string(hasher.hash());
+  std::unordered_set<const Node*> seen;
+  std::vector<Edge> open{array.edge()};
+  bool user_code = false;
+  while (!open.empty()) {
+    const Edge value = std::move(open.back());
+    open.pop_back();
+    if (!seen.insert(value.node.get()).second) continue;
+    if (const auto* call = std::get_if<ElementwiseNode>(&value.node->payload))
+      user_code |= call->user != nullptr;
+    user_code |= std::holds_alternative<MapChunksNode>(value.node->payload);
+    if (const auto* reduce = std::get_if<ReduceNode>(&value.node->payload))
+      user_code |= reduce->reducer->order() == MergeOrder::sequential;
+    for (Edge& input : inputs_of(*value.node)) open.push_back(std::move(input));
+  }
+  if (user_code) {
+    static const std::string process =
+        std::to_string(::getpid()) + "@" +
+        std::to_string(std::chrono::system_clock::now().time_since_epoch().count());
+    text += " in process " + process;
+  }
+  return text;
+}
+
+/// Lengths of chunks as they were named, one per axis; empty if they are left to choose.
+MORSEL_INLINE Shape asked_lengths(const ChunkSpec& spec, const Shape& shape) {
+  std::vector<AxisChunks> asked;
+  if (spec.axes())
+    asked = *spec.axes();
+  else if (spec.all())
+    asked.assign(shape.size(), *spec.all());
+  Shape lengths;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    if (asked[i].kind != AxisChunks::Kind::length || asked[i].first != 0 || asked.size() != shape.size())
+      return {};
+    lengths.push_back(asked[i].length < 0 ? shape[i] : asked[i].length);
+  }
+  return lengths;
+}
 
 namespace detail {
 
@@ -17,39 +65,117 @@ MORSEL_INLINE bool has_ending(std::string_view path, std::string_view ending) {
   return true;
 }
 
-MORSEL_INLINE AnyChunkSink sink_for(const AnyLazyArray& array, const std::string& path,
-                                    const SaveOptions& options) {
+/// The format that a path names: by its ending, or by that of a container above it.
+MORSEL_INLINE std::shared_ptr<const Format> format_for(const std::string& path) {
   std::shared_ptr<const Format> chosen;
   std::size_t longest = 0;
-  std::string writable, heard_of;
-  for (const auto& format : formats()) {
-    for (const std::string& ending : format->endings) {
-      if (format->create) writable += (writable.empty() ? "" : ", ") + ending;
-      if (!has_ending(path, ending) || ending.size() <= longest) continue;
-      longest = ending.size();
-      chosen = format;
-    }
+  std::string writable;
+  for (std::size_t end = path.size(); !chosen && end != std::string::npos && end != 0;
+       end = path.rfind('/', end - 1)) {
+    const std::string_view part = std::string_view(path).substr(0, end);
+    for (const auto& format : formats())
+      for (const std::string& ending : format->endings) {
+        // Only containers have something inside.
+        if (!has_ending(part, ending) || ending.size() <= longest || (end != path.size() && !format->list))
+          continue;
+        longest = ending.size();
+        chosen = format;
+      }
   }
-  if (!chosen || !chosen->create)
-    fail(Errc::unsupported,
-         "save '" + path + "': " +
-             (chosen ? "writing a " + chosen->title + " is not supported by this build" +
-                           (chosen->component.empty() || chosen->open
-                                ? ""
-                                : ", or the " + chosen->component + " component is not enabled")
-                     : "the ending names no format") +
-             "; expected a name that ends in " + writable + ", got '" + path + "'");
+  if (chosen && chosen->create) return chosen;
+  for (const auto& format : formats())
+    for (const std::string& ending : format->endings)
+      if (format->create) writable += (writable.empty() ? "" : ", ") + ending;
+  fail(Errc::unsupported,
+       "save '" + path + "': " +
+           (chosen ? "writing a " + chosen->title + " is not supported by this build" +
+                         (chosen->component.empty() || chosen->open
+                              ? ""
+                              : ", or the " + chosen->component + " component is not enabled")
+                   : "the ending names no format") +
+           "; expected a name that ends in " + writable + ", got '" + path + "'");
+}
+
+/// The box that a slice of an array means; every axis is a range of step 1.
+MORSEL_INLINE Region region_of(const std::string& text, const Shape& shape, const std::string& doing) {
+  const SliceItems items = parse_slice(text);
+  Region region = Region::of(shape);
+  std::size_t axis = 0, plain = 0;
+  for (const SliceItem& item : items)
+    plain += item.kind == SliceItem::Kind::slice || item.kind == SliceItem::Kind::integer;
+  for (const SliceItem& item : items) {
+    if (item.kind == SliceItem::Kind::ellipsis) {
+      axis += shape.size() - std::min(plain, shape.size());
+      continue;
+    }
+    if (item.kind == SliceItem::Kind::newaxis || axis >= shape.size())
+      fail(Errc::invalid_argument, doing + ": the region does not fit the array; expected at most " +
+                                       std::to_string(shape.size()) + " ranges, got '" + text + "'");
+    SliceItem range = item;
+    if (item.kind == SliceItem::Kind::integer) {
+      range.kind = SliceItem::Kind::slice;
+      if (*item.start != -1) range.stop = *item.start + 1;
+    }
+    const ResolvedSlice found = resolve(range, shape[axis]);
+    if (found.step != 1)
+      fail(Errc::invalid_argument,
+           doing + ": a region with a step; expected ranges of step 1, got '" + text + "'");
+    region.lo[axis] = found.start;
+    region.hi[axis] = found.start + found.count;
+    ++axis;
+  }
+  return region;
+}
+
+MORSEL_INLINE AnyChunkSink sink_for(const Saving& saving, const SaveOptions& options) {
+  const AnyLazyArray& array = saving.array;
+  const std::string doing = "save '" + saving.path + "'";
+  const std::shared_ptr<const Format> format = saving.store ? nullptr : format_for(saving.path);
   NewArray made;
   made.dtype = array.dtype();
   const Grid native = array.grid();
-  made.grid = resolve_chunks(options.chunks, array.shape(), array.dtype().item_bytes(), &native);
+  const std::size_t item = array.dtype().item_bytes();
+  made.grid = resolve_chunks(options.chunks, array.shape(), item, &native);
   made.asked_for_chunks = !options.chunks.is_default();
+  bool uniform = true;
+  for (std::size_t i = 0; i < made.grid.rank(); ++i) uniform &= made.grid.axis(i).is_uniform();
+  // Chunks that no file has: those of a view, of pieces joined.
+  if (!uniform && !made.asked_for_chunks) made.grid = resolve_chunks("auto", array.shape(), item, nullptr);
+  if (!options.shards.is_default())
+    made.shards = resolve_chunks(options.shards, array.shape(), item, &made.grid);
+  made.chunk_shape = asked_lengths(options.chunks, array.shape());
+  made.shard_shape = asked_lengths(options.shards, array.shape());
   made.dims = array.dims();
   made.attributes = array.attrs();
   made.codec = options.codec;
   made.overwrite = options.overwrite;
+  made.resume = options.resume;
+  if (made.resume || format == nullptr || format->list) made.fingerprint = morsel::fingerprint(array);
   made.options = options.options;
-  return chosen->create(path, made);
+  if (!options.region.empty() || options.append) {
+    if (!options.region.empty() && options.append)
+      fail(Errc::invalid_argument, doing + ": a region and append; expected one of them, got both");
+    if (options.overwrite || options.resume)
+      fail(Errc::invalid_argument, doing +
+                                       ": writing into an array that is there; expected neither overwrite "
+                                       "nor resume (do it again), got one");
+    const OpenedArray there = saving.store ? open_zarr(saving.store, saving.path) : open_path(saving.path);
+    const Shape shape = there.view.shape;
+    if (options.append) {
+      made.append_axis =
+          static_cast<int>(find_axis(*options.append, there.source.spec().dims, shape.size(), doing));
+      made.region = Region::of(array.shape());
+      const std::size_t a = static_cast<std::size_t>(made.append_axis);
+      if (array.ndim() != shape.size())
+        fail(Errc::shape_mismatch, doing + ": the array does not fit; expected the rank of " +
+                                       to_string(shape) + ", got " + to_string(array.shape()));
+      made.region->lo[a] += shape[a], made.region->hi[a] += shape[a];
+    } else {
+      made.region = region_of(options.region, shape, doing);
+    }
+  }
+  if (saving.store) return create_zarr(saving.store, "", saving.path, made);
+  return format->create(saving.path, made);
 }
 
 /// Refuses a target that one of the values is read from.
@@ -70,18 +196,14 @@ MORSEL_INLINE void refuse_own_source(const std::vector<Edge>& values, const std:
   }
 }
 
-struct SavePlan {
-  std::vector<Edge> values;
-  std::vector<Target> targets;
-  ComputeOptions run;
-};
+}  // namespace detail
 
 MORSEL_INLINE SavePlan plan_save(const SaveOptions& options, const std::vector<Saving>& savings) {
   SavePlan plan;
   for (const Saving& saving : savings) plan.values.push_back(saving.array.edge());
   for (const Saving& saving : savings) {
-    AnyChunkSink sink = sink_for(saving.array, saving.path, options);
-    refuse_own_source(plan.values, sink.identity(), saving.path);
+    AnyChunkSink sink = detail::sink_for(saving, options);
+    detail::refuse_own_source(plan.values, sink.identity(), saving.path);
     for (const Target& earlier : plan.targets)
       if (std::get<SinkTarget>(earlier).sink.identity() == sink.identity())
         fail(Errc::invalid_argument, "save '" + saving.path +
@@ -100,17 +222,20 @@ MORSEL_INLINE SavePlan plan_save(const SaveOptions& options, const std::vector<S
   return plan;
 }
 
-}  // namespace detail
-
 MORSEL_INLINE void save(const SaveOptions& options, const std::vector<Saving>& savings) {
-  const detail::SavePlan plan = detail::plan_save(options, savings);
+  const SavePlan plan = plan_save(options, savings);
   evaluate(plan.values, plan.targets, plan.run);
 }
 
 MORSEL_INLINE Explanation explain_save(const AnyLazyArray& array, const std::string& path,
                                        const SaveOptions& options) {
-  const detail::SavePlan plan = detail::plan_save(options, {Saving{array, path}});
+  const SavePlan plan = plan_save(options, {Saving{array, path}});
   return explain_plan(plan.values, plan.targets, plan.run);
+}
+
+MORSEL_INLINE void save(const AnyLazyArray& array, const AnyStore& store, const std::string& path,
+                        const SaveOptions& options) {
+  save(options, {Saving{array, store, path}});
 }
 
 MORSEL_INLINE void save(const AnyLazyArray& array, const std::string& path, const SaveOptions& options) {

@@ -4,6 +4,7 @@
 #include <morsel/io/npy.hpp>
 #include <morsel/io/npy_sink.hpp>
 #include <morsel/io/npz.hpp>
+#include <morsel/io/zarr.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -67,6 +68,13 @@ MORSEL_INLINE std::vector<Format> core_formats() {
   };
   npy.create = [](const std::string& path, const NewArray& made) -> AnyChunkSink {
     const std::string doing = "save '" + path + "'";
+    if (made.shards || made.resume || made.region)
+      fail(Errc::invalid_argument,
+           doing +
+               ": .npy files are written whole; expected neither shards, resume, a region nor append, got " +
+               (made.shards   ? "shards"
+                : made.resume ? "resume"
+                              : "a region"));
     if (!made.codec.empty() && made.codec != "none")
       fail(Errc::invalid_argument,
            doing + ": .npy files are not compressed; expected no codec, got " + made.codec);
@@ -95,6 +103,7 @@ MORSEL_INLINE std::vector<Format> core_formats() {
   };
   npz.list = &npz_members;
   formats.push_back(std::move(npz));
+  for (Format& format : zarr_formats()) formats.push_back(std::move(format));
   return formats;
 }
 
@@ -127,16 +136,6 @@ MORSEL_INLINE std::vector<Format> known_formats() {
   });
   add("mrc", "MRC file", "", {".mrc", ".mrcs"},
       [](const Place& place) { return place.has_magic("MAP ", 208); });
-  add("zarr", "Zarr hierarchy", "", {".zarr", ".zarr.zip"}, [](const Place& place) {
-    if (place.is_directory)
-      return place.holds("zarr.json") || place.holds(".zarray") || place.holds(".zgroup") ||
-             place.holds(".zmetadata");
-    if (!place.has_magic("PK\x03\x04")) return false;
-    for (const std::string_view first : {"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
-      if (place.has_magic(first, 30)) return true;
-    return false;
-  });
-  add("n5", "N5 container", "", {".n5"}, [](const Place& place) { return place.holds("attributes.json"); });
   return formats;
 }
 

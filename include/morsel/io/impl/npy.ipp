@@ -387,10 +387,7 @@ MORSEL_INLINE DType numpy_storage(const DType& dtype) {
   const std::string_view complex = "complex_";
   if (name.substr(0, complex.size()) == complex && bytes % 2 == 0) {
     const std::string part = name.substr(complex.size());
-    const DType half = part == "float16"   ? DType(Type::float16)
-                       : part == "float32" ? DType(Type::float32)
-                       : part == "float64" ? DType(Type::float64)
-                                           : numpy_storage(DType::carried(part, bytes / 2));
+    const DType half = numpy_storage(DType::carried(part, bytes / 2));
     return DType::record({{"re", half, 0, {}}, {"im", half, bytes / 2, {}}}, bytes);
   }
   if (bytes == 1) return name.substr(0, 3) == "int" ? Type::int8 : Type::uint8;

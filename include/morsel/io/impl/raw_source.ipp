@@ -234,6 +234,24 @@ MORSEL_INLINE void mend_elements(const std::vector<Mend>& mends, void* elements,
   }
 }
 
+MORSEL_INLINE void mend_elements(const std::vector<Mend>& mends, const BufferView& elements) {
+  if (mends.empty() || size_of(elements.shape) == 0) return;
+  // Trailing axes whose elements lie one behind the other are mended in one go.
+  Region rows = Region::of(elements.shape);
+  Index run = 1, expected = static_cast<Index>(elements.item_bytes);
+  for (std::size_t i = elements.shape.size(); i-- > 0;) {
+    if (elements.shape[i] != 1 && elements.strides[i] != expected) break;
+    run *= elements.shape[i];
+    expected *= elements.shape[i];
+    rows.hi[i] = 1;
+  }
+  for_each_position(rows, [&](const Dims& at) {
+    std::byte* row = elements.data;
+    for (std::size_t i = 0; i < at.size(); ++i) row += at[i] * elements.strides[i];
+    mend_elements(mends, row, static_cast<std::size_t>(run), elements.item_bytes);
+  });
+}
+
 MORSEL_INLINE Shape reversed(const Shape& shape) {
   Shape out(shape.size());
   for (std::size_t i = 0; i < shape.size(); ++i) out[i] = shape[shape.size() - 1 - i];
@@ -275,13 +293,7 @@ MORSEL_INLINE void decode_raw(const RawLayout& layout, const std::string& path, 
     std::byte* from = const_cast<std::byte*>(encoded.data());  // only read
     copy_elements(BufferView::c_order(from, region.shape(), item_bytes), out);
   }
-  if (layout.mends.empty()) return;
-  if (out.is_c_order()) return mend_elements(layout.mends, out.data, count, item_bytes);
-  for_each_position(Region::of(out.shape), [&](const Dims& at) {
-    std::byte* element = out.data;
-    for (std::size_t i = 0; i < at.size(); ++i) element += at[i] * out.strides[i];
-    mend_elements(layout.mends, element, 1, item_bytes);
-  });
+  mend_elements(layout.mends, out);
 }
 
 }  // namespace detail

@@ -11,10 +11,11 @@ MORSEL_INLINE void read_piece(const AnyChunkSource& source, const Dims& chunk, c
                               const BufferView& out, std::stop_token stop) {
   const ArraySpec& spec = source.spec();
   const FetchCost cost = source.cost(chunk, region);
+  const std::size_t scratch_bytes = cost.scratch_bytes + cost.strided_scratch_bytes;
   const auto allocate = [](std::size_t bytes) { return std::make_unique<std::byte[]>(bytes); };
-  const auto encoded = allocate(cost.encoded_bytes), scratch = allocate(cost.scratch_bytes);
+  const auto encoded = allocate(cost.encoded_bytes), scratch = allocate(scratch_bytes);
   const std::span<std::byte> room(encoded.get(), cost.encoded_bytes),
-      scratch_room(scratch.get(), cost.scratch_bytes);
+      scratch_room(scratch.get(), scratch_bytes);
   if (!spec.does_io) return source.decode(chunk, region, {}, out, scratch_room);
   const Fetched fetched = source.fetch(chunk, region, room, FetchMode::wait, std::move(stop));
   if (fetched.state == Fetched::State::missing) {

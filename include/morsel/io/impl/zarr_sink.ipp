@@ -1,0 +1,428 @@
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <filesystem>
+#include <morsel/io/attributes_json.hpp>
+#include <morsel/io/file_store.hpp>
+#include <morsel/io/impl/codec_chain.ipp>
+#include <morsel/io/impl/shard.ipp>
+#include <morsel/io/store_key.hpp>
+#include <morsel/io/zarr_hierarchy.hpp>
+#include <morsel/io/zarr_sink.hpp>
+#include <morsel/io/zarr_source.hpp>
+#include <mutex>
+
+namespace morsel::inline MORSEL_ABI {
+
+namespace detail {
+
+/// In the array's directory while it is being written.
+inline constexpr std::string_view journal_name = ".morsel-save";
+/// A directory that will take the place of another one.
+inline constexpr std::string_view replacement_prefix = ".morsel-tmp-new-";
+
+inline std::string joined_key(const std::string& path, std::string_view name) {
+  return path.empty() ? std::string(name) : path + "/" + std::string(name);
+}
+
+inline std::span<const std::byte> bytes_of_text(const std::string& text) {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+
+MORSEL_INLINE std::string replacement_of(const std::string& directory) {
+  const std::filesystem::path target(directory);
+  return (target.parent_path() / (std::string(replacement_prefix) + target.filename().string())).string();
+}
+
+MORSEL_INLINE void replace_directory(const std::string& made, const std::string& target,
+                                     const std::string& doing) {
+  const auto rename = [&](const std::string& from, const std::string& to, unsigned flags) {
+    return ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags) == 0;
+  };
+  std::string old = made;
+  if (!rename(made, target, RENAME_EXCHANGE)) {
+    // Some network file systems cannot exchange.
+    old = made + "-old";
+    if (!rename(target, old, 0) || !rename(made, target, 0))
+      fail_errno(errno, doing + ": exchanging the directory for the new one");
+  }
+  std::error_code error;
+  std::filesystem::remove_all(old, error);
+  if (error) fail(Errc::io_error, doing + ": removing what was there before: " + error.message());
+}
+
+MORSEL_INLINE void remove_temporaries(const std::string& directory) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  std::vector<fs::path> left;
+  for (fs::recursive_directory_iterator at(directory, error), end; !error && at != end; at.increment(error))
+    if (at->is_regular_file(error) && at->path().filename().string().starts_with(temporary_prefix))
+      left.push_back(at->path());
+  for (const fs::path& path : left) fs::remove(path, error);
+}
+
+/// The part of a partition that lies in [begin, end), as a partition of its own.
+MORSEL_INLINE AxisGrid cut_out(const AxisGrid& axis, Index begin, Index end) {
+  if (begin >= end) return AxisGrid::regular(0, 1);
+  const Index first = axis.chunk_of(begin), last = axis.chunk_of(end - 1);
+  if (axis.is_regular() && last > first)
+    return AxisGrid::regular(end - begin, last - first > 1 ? axis.length(first + 1) : end - axis.begin(last),
+                             axis.end(first) - begin);
+  std::vector<Index> lengths;
+  for (Index k = first; k <= last; ++k)
+    lengths.push_back(std::min(axis.end(k), end) - std::max(axis.begin(k), begin));
+  return AxisGrid::from_lengths(lengths);
+}
+
+/// True if every element of a C-order array equals `element` bit for bit.
+MORSEL_INLINE bool holds_only(const BufferView& values, const std::vector<std::byte>& element) {
+  const std::size_t item = values.item_bytes, bytes = values.size_bytes();
+  if (bytes == 0) return true;
+  if (std::memcmp(values.data, element.data(), item) != 0) return false;
+  // Every element equals the one before it.
+  return std::memcmp(values.data, values.data + item, bytes - item) == 0;
+}
+
+}  // namespace detail
+
+struct ZarrSink::State {
+  AnyStore store;
+  std::string root, path, doing;
+  ZarrArray array;
+  ZarrSinkOptions options;
+  SinkSpec spec;
+  Dims origin;
+  std::optional<ShardFormat> shard;
+  std::vector<std::size_t> order;  // axis i of the shard's index is axis order[i] of the array
+  CodecChain chain;                // of the innermost chunks
+  std::optional<ZarrSource> existing;
+  std::string directory, replacement;  // of an array that is replaced when all is written
+  std::mutex mutex;
+  bool begun = false, resumed = false;
+
+  std::string key(std::string_view name) const { return detail::joined_key(path, name); }
+  std::vector<std::pair<std::string, std::string>> documents() const {
+    if (array.format == "zarr_v3") return {{"zarr.json", zarr_v3_json(array)}};
+    ZarrV2Documents v2 = zarr_v2_json(array);
+    std::vector<std::pair<std::string, std::string>> out{{".zarray", std::move(v2.zarray)}};
+    if (!v2.zattrs.empty()) out.emplace_back(".zattrs", std::move(v2.zattrs));
+    return out;
+  }
+  bool exists() const {
+    return store.size(key("zarr.json")) || store.size(key(".zarray")) || store.size(key(".zgroup")) ||
+           store.size(key("attributes.json"));
+  }
+  std::string journal_text() const {
+    std::string text = "morsel save, resume with the same plan only\n" + options.fingerprint + "\n";
+    for (const auto& [name, document] : documents()) text += document;
+    return text;
+  }
+  std::optional<std::string> journal() const { return get_text(store, key(detail::journal_name)); }
+  void put_text(const std::string& at, const std::string& text) const {
+    store.put(at, detail::bytes_of_text(text));
+  }
+
+  void check_target() {
+    if (origin_given()) return;
+    const std::optional<std::string> unfinished = journal();
+    if (options.resume && unfinished) {
+      if (*unfinished != journal_text())
+        fail(Errc::already_exists,
+             doing +
+                 ": an unfinished save of something else is there; expected the same "
+                 "arrays, sources, chunks and codecs to resume it, or overwrite, got others");
+      resumed = true;
+      return;
+    }
+    if (options.overwrite) return;
+    if (unfinished)
+      fail(Errc::already_exists,
+           doing + ": an unfinished save is there; expected resume or overwrite, got neither");
+    if (exists())
+      fail(Errc::already_exists, doing + ": the target exists; expected overwrite, a region or another path" +
+                                     (options.resume ? ", got a finished array and resume" : ""));
+  }
+  bool origin_given() const { return options.origin.has_value(); }
+
+  /// Groups above the array that are not there yet.
+  void make_groups() const {
+    const bool v3 = array.format == "zarr_v3";
+    for (std::size_t end = path.empty() ? std::string::npos : 0; end != std::string::npos;) {
+      const std::string group = path.substr(0, end);
+      const std::string at = detail::joined_key(group, v3 ? "zarr.json" : ".zgroup");
+      if (!store.size(at))
+        put_text(at, v3 ? "{\n  \"zarr_format\": 3,\n  \"node_type\": \"group\",\n  \"attributes\": {}\n}\n"
+                        : "{\n  \"zarr_format\": 2\n}\n");
+      end = path.find('/', end == 0 ? 0 : end + 1);
+    }
+  }
+
+  static void erase_all(const AnyStore& store, const std::string& below) {
+    std::vector<std::string> keys;
+    store.list(below, [&](std::string_view key) { keys.emplace_back(key); });
+    // Documents first: what is half erased does not open.
+    for (const std::string& key : keys)
+      if (key.back() != '/') store.erase(key);
+    for (const std::string& key : keys)
+      if (key.back() == '/') erase_all(store, key.substr(0, key.size() - 1));
+  }
+
+  void begin() {
+    const std::lock_guard lock(mutex);
+    if (begun) return;
+    if (origin_given()) {
+      begun = true;
+      return;
+    }
+    if (!resumed) {
+      if (!replacement.empty()) {
+        std::error_code ignored;
+        std::filesystem::remove_all(replacement, ignored);
+      } else if (options.overwrite) {
+        erase_all(store, path);
+      }
+      if (replacement.empty()) make_groups();
+      put_text(key(detail::journal_name), journal_text());
+      for (const auto& [name, text] : documents()) put_text(key(name), text);
+    }
+    begun = true;
+  }
+
+  /// Gives the document of an array that has been appended to its new shape; all else in it stays.
+  void resize() const {
+    const std::string at = key(array.format == "zarr_v3" ? "zarr.json" : ".zarray");
+    const std::string text = get_text(store, at).value_or("");
+    nlohmann::ordered_json document = nlohmann::ordered_json::parse(quote_non_finite(text), nullptr, false);
+    if (!document.is_object() || !document.contains("shape"))
+      fail(Errc::source_changed,
+           doing + ": the array's document has changed; expected a shape in '" + at + "'");
+    nlohmann::ordered_json shape = nlohmann::ordered_json::array();
+    for (const Index n : array.grid.shape()) shape.push_back(n);
+    if (document["shape"] == shape) return;
+    document["shape"] = shape;
+    put_text(at, document.dump(2) + "\n");
+  }
+
+  /// Position of the storage chunk that holds a region of the sink.
+  Dims chunk_of(const Region& region) const {
+    Dims chunk(region.rank());
+    for (std::size_t i = 0; i < chunk.size(); ++i)
+      chunk[i] = array.grid.axis(i).chunk_of(region.lo[i] + origin[i]);
+    return chunk;
+  }
+  std::size_t chunk_bytes() const {
+    return static_cast<std::size_t>(size_of(array.chunk_shape)) * array.dtype.item_bytes();
+  }
+  std::size_t most_encoded() const {
+    return shard ? shard->inner_count() * chain.max_encoded_bytes() + shard->index_bytes()
+                 : chain.max_encoded_bytes();
+  }
+  std::size_t inner_bytes() const { return shard ? round_up(chain.chunk_bytes(), 64) : 0; }
+
+  /// The stored bytes of a whole chunk in C order, into `out`; 0: nothing but fill values.
+  std::size_t encode(const BufferView& chunk, std::span<std::byte> out, std::span<std::byte> scratch) const {
+    if (options.omit_empty_chunks && detail::holds_only(chunk, array.fill)) return 0;
+    if (!shard) return chain.encode(chunk, out, scratch);
+    std::vector<ShardFormat::Entry> entries(shard->inner_count());
+    const std::size_t index_at = shard->index_at_start() ? 0 : std::string::npos;
+    std::size_t at = index_at == 0 ? shard->index_bytes() : 0, number = 0;
+    const std::span<std::byte> inner_room = scratch.first(inner_bytes());
+    const std::size_t rank = order.size();
+    Shape inner_extent(rank);
+    for (std::size_t i = 0; i < rank; ++i) inner_extent[order[i]] = shard->inner_shape()[i];
+    for_each_position(Region::of(shard->counts()), [&](const Dims& position) {
+      Region box{Dims(rank), Dims(rank)};
+      for (std::size_t i = 0; i < rank; ++i) {
+        box.lo[order[i]] = position[i] * shard->inner_shape()[i];
+        box.hi[order[i]] = box.lo[order[i]] + shard->inner_shape()[i];
+      }
+      const BufferView there = chunk.part(Region::of(chunk.shape), box);
+      BufferView values = BufferView::c_order(inner_room.data(), inner_extent, chunk.item_bytes);
+      copy_elements(there, values);
+      ShardFormat::Entry& entry = entries[number++];
+      if (detail::holds_only(values, array.fill)) return;
+      const BufferView seen{values.data, values.item_bytes, detail::permuted(values.shape, order),
+                            detail::permuted(values.strides, order)};
+      const std::size_t n =
+          chain.encode(seen, out.subspan(at, chain.max_encoded_bytes()), scratch.subspan(inner_bytes()));
+      entry = {at, n};
+      at += n;
+    });
+    shard->encode_index(entries, out.subspan(index_at == 0 ? 0 : at, shard->index_bytes()));
+    return index_at == 0 ? at : at + shard->index_bytes();
+  }
+};
+
+MORSEL_INLINE ZarrSink::ZarrSink(AnyStore store, std::string root, std::string path, const ZarrArray& array,
+                                 const Shape& shape, const ZarrSinkOptions& options)
+    : state_(std::make_shared<State>()) {
+  State& s = *state_;
+  s.doing = "save '" + (root.empty() ? store.identity() : root) + (path.empty() ? "" : "/" + path) + "'";
+  s.store = std::move(store);
+  s.root = std::move(root);
+  s.path = std::move(path);
+  s.array = array;
+  s.options = options;
+  const std::size_t rank = array.grid.rank();
+  s.origin = options.origin.value_or(Dims(rank, 0));
+  if (!array.chunk_lengths.empty() || array.is_bounded)
+    fail(Errc::unsupported, s.doing + ": writing chunks of unequal lengths; expected a regular grid, got " +
+                                to_string(array.grid));
+  if (s.array.fill.empty()) s.array.fill.assign(array.dtype.item_bytes(), std::byte{0});
+
+  std::vector<AxisGrid> axes;
+  for (std::size_t i = 0; i < rank; ++i)
+    axes.push_back(detail::cut_out(array.grid.axis(i), s.origin[i], s.origin[i] + shape[i]));
+  s.spec.dtype = array.dtype;
+  s.spec.grid = Grid(std::move(axes));
+
+  // Transposes before shards turn the index; those of plain chunks are the chain's.
+  std::size_t at = 0;
+  while (at < array.codecs.size() && array.codecs[at].name == "transpose") ++at;
+  if (at + 1 == array.codecs.size() && array.codecs[at].name == "sharding_indexed") {
+    Shape seen = array.chunk_shape;
+    s.order = detail::identity_order(rank);
+    for (std::size_t i = 0; i < at; ++i) {
+      const std::vector<std::size_t> order = detail::transpose_order(array.codecs[i], rank, s.doing);
+      seen = detail::permuted(seen, order);
+      s.order = detail::permuted(s.order, order);
+    }
+    s.shard = ShardFormat(array.codecs[at], seen, s.doing);
+    s.chain = CodecChain(s.shard->inner_codecs(), array.dtype, s.shard->inner_shape(), s.doing);
+  } else {
+    s.chain = CodecChain(array.codecs, array.dtype, array.chunk_shape, s.doing, array.fill, array.mends);
+  }
+
+  if (!s.origin_given()) s.documents();  // what the format cannot say is refused before anything is written
+  if (s.origin_given()) {
+    s.existing = ZarrSource(s.store, s.path, array, {}, s.doing);
+    return;
+  }
+  if (options.overwrite && !s.root.empty()) {
+    // A directory of its own, beside the one that it will replace.
+    s.directory = s.path.empty() ? s.root : s.root + "/" + s.path;
+    while (s.directory.size() > 1 && s.directory.back() == '/') s.directory.pop_back();
+    struct stat status;
+    if (::lstat(s.directory.c_str(), &status) == 0) {
+      if (!S_ISDIR(status.st_mode))
+        fail(Errc::invalid_argument,
+             s.doing + ": the target is no directory; expected a directory or nothing, got a file");
+      s.replacement = detail::replacement_of(s.directory);
+      s.store = FileStore(s.replacement);
+      s.path.clear();
+    }
+  }
+  s.check_target();
+}
+
+MORSEL_INLINE const SinkSpec& ZarrSink::spec() const { return state_->spec; }
+
+MORSEL_INLINE std::size_t ZarrSink::scratch_bytes(const Region&) const {
+  const State& s = *state_;
+  std::size_t bytes = round_up(s.chunk_bytes(), 64) + round_up(s.most_encoded(), 64);
+  std::size_t work = s.inner_bytes() + s.chain.encode_scratch_bytes();
+  if (s.existing) {
+    const Region first = s.array.grid.region(Dims(s.origin.size(), 0));
+    const FetchCost cost = s.existing->cost(Dims(s.origin.size(), 0), first);
+    work = std::max(work, round_up(cost.encoded_bytes, 64) + cost.scratch_bytes + cost.strided_scratch_bytes);
+  }
+  return bytes + work;
+}
+
+MORSEL_INLINE bool ZarrSink::has(const Region& region) const {
+  const State& s = *state_;
+  return s.resumed && s.store.size(s.key(s.array.keys.key(s.chunk_of(region)))).has_value();
+}
+
+MORSEL_INLINE void ZarrSink::write(const Region& region, const BufferView& values,
+                                   std::span<std::byte> scratch, std::stop_token stop) {
+  State& s = *state_;
+  s.begin();
+  const Dims chunk = s.chunk_of(region);
+  const Region box = s.array.grid.region(chunk);  // clipped to the array
+  Region target = region;
+  for (std::size_t i = 0; i < s.origin.size(); ++i) target.lo[i] += s.origin[i], target.hi[i] += s.origin[i];
+  if (!box.contains(target))
+    fail(Errc::internal_error, s.doing + ": a write across storage chunks; expected a region of " +
+                                   to_string(box) + ", got " + to_string(target));
+  const std::size_t item = s.array.dtype.item_bytes();
+  BufferView whole = values;
+  std::size_t at = 0;
+  const auto take = [&](std::size_t bytes) {
+    const std::span<std::byte> room = scratch.subspan(at, bytes);
+    at += round_up(bytes, 64);
+    return room;
+  };
+  const std::span<std::byte> chunk_room = take(s.chunk_bytes()), encoded = take(s.most_encoded());
+  const std::span<std::byte> work = scratch.subspan(at);
+  const std::string key = s.key(s.array.keys.key(chunk));
+  if (values.shape != s.array.chunk_shape || !values.is_c_order()) {
+    whole = BufferView::c_order(chunk_room.data(), s.array.chunk_shape, item);
+    Region stored = box;
+    for (std::size_t i = 0; i < stored.hi.size(); ++i) stored.hi[i] = stored.lo[i] + s.array.chunk_shape[i];
+    if (target != box && s.existing) {
+      // The rest of the chunk as it is.
+      fill_elements(whole, s.array.fill.data());
+      const Dims native = [&] {
+        Dims position(box.rank());
+        for (std::size_t i = 0; i < position.size(); ++i)
+          position[i] = s.existing->spec().grid.axis(i).chunk_of(box.lo[i]);
+        return position;
+      }();
+      const FetchCost cost = s.existing->cost(native, box);
+      const std::span<std::byte> room = work.first(cost.encoded_bytes);
+      const Fetched fetched = s.existing->fetch(native, box, room, FetchMode::wait, std::move(stop));
+      if (fetched.state == Fetched::State::filled) {
+        const BufferView there = whole.part(stored, box);
+        if (cost.in_place) {
+          const BufferView inside = BufferView::c_order(room.data(), box.shape(), item);
+          s.existing->decode(native, box, room.first(fetched.encoded_bytes), inside, {});
+          copy_elements(inside, there);
+        } else {
+          s.existing->decode(native, box, room.first(fetched.encoded_bytes), there,
+                             work.subspan(round_up(cost.encoded_bytes, 64)));
+        }
+      }
+    } else if (target != stored) {
+      fill_elements(whole, s.array.fill.data());
+    }
+    copy_elements(values, whole.part(stored, target));
+  }
+  const std::size_t n = s.encode(whole, encoded, work);
+  if (n != 0)
+    s.store.put(key, encoded.first(n));
+  else if (s.existing || s.resumed)
+    s.store.erase(key);
+}
+
+MORSEL_INLINE void ZarrSink::commit() {
+  State& s = *state_;
+  s.begin();
+  if (s.origin_given()) return s.resize();
+  if (s.resumed) {
+    const std::string& place = s.replacement.empty() ? s.root : s.replacement;
+    if (!place.empty()) detail::remove_temporaries(s.path.empty() ? place : place + "/" + s.path);
+  }
+  s.store.erase(s.key(detail::journal_name));
+  const int format = s.array.format == "zarr_v2" ? 2 : 3;
+  if (s.replacement.empty()) {
+    if (s.options.consolidate && !s.path.empty()) consolidate_metadata(s.store, format);
+    return;
+  }
+  detail::replace_directory(s.replacement, s.directory, s.doing);
+  if (s.options.consolidate && s.directory != s.root) consolidate_metadata(FileStore(s.root), format);
+}
+
+MORSEL_INLINE std::string ZarrSink::identity() const {
+  const State& s = *state_;
+  if (!s.replacement.empty()) return FileStore(s.directory).identity();
+  return s.path.empty() ? s.store.identity() : s.store.identity() + "/" + s.path;
+}
+
+}  // namespace morsel::inline MORSEL_ABI

@@ -1,0 +1,489 @@
+#pragma once
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <list>
+#include <map>
+#include <morsel/io/impl/codec_chain.ipp>
+#include <morsel/io/impl/raw_source.ipp>
+#include <morsel/io/shard.hpp>
+#include <morsel/io/store_key.hpp>
+#include <morsel/io/zarr_source.hpp>
+#include <mutex>
+#include <numeric>
+
+namespace morsel::inline MORSEL_ABI {
+
+namespace detail {
+
+/// Indices of shards, the least recently used ones dropped. Threads that want the same one wait for the
+/// first.
+class ShardIndexCache {
+ public:
+  using Entries = std::shared_ptr<const std::vector<ShardFormat::Entry>>;
+  explicit ShardIndexCache(std::size_t most_bytes) : most_bytes_(most_bytes) {}
+
+  /// The index called `key`; `read` makes it, or gives null if the shard is absent.
+  template <class Read>
+  Entries get(const std::string& key, Read&& read) {
+    {
+      std::unique_lock lock(mutex_);
+      for (;;) {
+        const auto it = by_key_.find(key);
+        if (it == by_key_.end()) break;
+        if (!it->second->reading) {
+          order_.splice(order_.begin(), order_, it->second);
+          return it->second->entries;
+        }
+        ready_.wait(lock);
+      }
+      order_.push_front({key, nullptr, true});
+      by_key_[key] = order_.begin();
+    }
+    const auto leave = [&](const Entries* entries) {
+      {
+        const std::lock_guard lock(mutex_);
+        const auto it = by_key_.find(key);
+        if (!entries) {
+          order_.erase(it->second);
+          by_key_.erase(it);
+        } else {
+          it->second->entries = *entries;
+          it->second->reading = false;
+          bytes_ += bytes_of(*it->second);
+          for (auto last = order_.end(); bytes_ > most_bytes_ && last != order_.begin();) {
+            --last;
+            if (last->reading || last->key == key) continue;
+            bytes_ -= bytes_of(*last);
+            by_key_.erase(last->key);
+            last = order_.erase(last);
+          }
+        }
+      }
+      ready_.notify_all();
+    };
+    Entries entries;
+    try {
+      entries = read();
+    } catch (...) {
+      leave(nullptr);
+      throw;
+    }
+    leave(&entries);
+    return entries;
+  }
+
+ private:
+  struct Item {
+    std::string key;
+    Entries entries;  // null: the shard is absent
+    bool reading = false;
+  };
+  static std::size_t bytes_of(const Item& item) {
+    return 128 + (item.entries ? item.entries->size() * sizeof(ShardFormat::Entry) : 0);
+  }
+  std::size_t most_bytes_, bytes_ = 0;
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::list<Item> order_;  // most recently used first
+  std::map<std::string, std::list<Item>::iterator> by_key_;
+};
+
+/// The order of axes behind the transposes that a chain begins with.
+MORSEL_INLINE std::vector<std::size_t> stored_order(std::vector<std::size_t> order,
+                                                    const std::vector<CodecInfo>& codecs,
+                                                    const std::string& doing) {
+  for (const CodecInfo& codec : codecs) {
+    if (codec.name != "transpose") break;
+    order = permuted(order, transpose_order(codec, order.size(), doing));
+  }
+  return order;
+}
+
+/// "C", "F", or "" for another order of axes.
+MORSEL_INLINE std::string order_name(const std::vector<std::size_t>& order) {
+  if (std::is_sorted(order.begin(), order.end())) return "C";
+  return std::is_sorted(order.rbegin(), order.rend()) ? "F" : "";
+}
+
+/// What the caches of one array's indices may hold.
+inline constexpr std::size_t shard_index_bytes = std::size_t{4} << 20;
+
+}  // namespace detail
+
+struct ZarrSource::State {
+  // A level of shards: axis i of its index is axis order[i] of the array.
+  struct Level {
+    ShardFormat format;
+    std::vector<std::size_t> order;
+    Shape outer, inner;  // of the shard and its inner chunks, along the array's axes
+  };
+  // Where the bytes of an inner chunk lie in room, written by fetch for decode.
+  struct Slot {
+    std::uint64_t offset_bytes = 0, bytes = ShardFormat::Entry::absent;
+  };
+
+  AnyStore store;
+  std::string path, place;
+  ZarrArray array;
+  ArraySpec spec;
+  std::vector<std::string> documents;
+  std::vector<Level> levels;
+  std::vector<std::size_t> order;  // axis i of what the chain decodes is axis order[i] of the array
+  CodecChain chain;                // of the native chunks; rectilinear grids have one per shape
+  mutable std::mutex mutex;
+  mutable std::map<std::vector<Index>, std::unique_ptr<const CodecChain>> chains;
+  mutable detail::ShardIndexCache indices{detail::shard_index_bytes};
+
+  std::string key_of(const Dims& chunk) const {
+    return path.empty() ? array.keys.key(chunk) : path + "/" + array.keys.key(chunk);
+  }
+  [[noreturn]] void refuse(const Error& error, const std::string& key) const {
+    throw error.during("reading '" + place + "', chunk " + key);
+  }
+  /// Are chunks stored in several shapes?
+  bool varies() const { return !array.chunk_lengths.empty() || array.is_bounded; }
+  const CodecChain& chain_of(const Dims& chunk) const {
+    if (!varies()) return chain;
+    const Shape shape = array.stored_shape(chunk);
+    const std::vector<Index> wanted(shape.begin(), shape.end());
+    const std::lock_guard lock(mutex);
+    std::unique_ptr<const CodecChain>& found = chains[wanted];
+    if (!found)
+      found = std::make_unique<const CodecChain>(array.codecs, array.dtype, shape, "open '" + place + "'",
+                                                 array.fill);
+    return *found;
+  }
+  /// Box of the native chunk as it is stored: from its first element on, not clipped.
+  Region stored_box(const Dims& chunk) const {
+    const Region clipped = spec.grid.region(chunk);
+    const Shape& shape = levels.empty() ? array.stored_shape(chunk) : levels.back().inner;
+    Region box = clipped;
+    for (std::size_t i = 0; i < shape.size(); ++i) box.hi[i] = box.lo[i] + shape[i];
+    return box;
+  }
+  static Region relative(const Region& region, const Dims& origin) {
+    Region r = region;
+    for (std::size_t i = 0; i < origin.size(); ++i) r.lo[i] -= origin[i], r.hi[i] -= origin[i];
+    return r;
+  }
+  bool is_stored_plainly() const { return levels.empty() && !varies() && chain.is_plain(); }
+  /// The elements' bytes in a chunk that is stored as it is, if they are one piece.
+  std::optional<ByteRange> plain_range(const Dims& chunk, const Region& region) const {
+    if (!is_stored_plainly()) return std::nullopt;
+    const Region part = relative(region, stored_box(chunk).lo);
+    const detail::Runs runs =
+        detail::runs_of(RawLayout::contiguous(array.dtype, array.chunk_shape, 0, {}), part);
+    if (!runs.counts.empty()) return std::nullopt;
+    return ByteRange{runs.first, static_cast<Index>(runs.run_bytes)};
+  }
+  std::size_t slots_bytes(const Region& region) const {
+    return round_up(static_cast<std::size_t>(spec.grid.overlapping(region).size()) * sizeof(Slot), 64);
+  }
+
+  /// Bytes [offset, offset + length) of a value; false if there is no such value.
+  bool read(const std::string& key, ByteRange range, std::span<std::byte> room,
+            const std::stop_token& stop) const {
+    GetRequest request{key, range, room};
+    store.get({&request, 1}, stop);
+    if (request.found && request.filled_bytes != room.size())
+      fail(Errc::corrupt_data, "too few bytes; expected " + std::to_string(room.size()) + ", got " +
+                                   std::to_string(request.filled_bytes));
+    return request.found;
+  }
+
+  /// The index of the shard at level `depth` that lies in `key` at [base, base + bytes).
+  detail::ShardIndexCache::Entries index(std::size_t depth, const std::string& key, std::uint64_t base,
+                                         std::uint64_t bytes, Index& requests,
+                                         const std::stop_token& stop) const {
+    const ShardFormat& format = levels[depth].format;
+    const std::string name = key + "@" + std::to_string(depth) + "@" + std::to_string(base);
+    return indices.get(name, [&]() -> detail::ShardIndexCache::Entries {
+      std::vector<std::byte> stored(format.index_bytes());
+      const Index length = static_cast<Index>(stored.size());
+      ByteRange range{format.index_at_start() ? 0 : -length, length};
+      if (depth > 0) {
+        if (bytes < stored.size())
+          fail(Errc::corrupt_data, "a shard in a shard is too short for its index; expected at least " +
+                                       std::to_string(stored.size()) + " bytes, got " +
+                                       std::to_string(bytes));
+        range.offset = static_cast<Index>(format.index_at_start() ? base : base + bytes - stored.size());
+      }
+      ++requests;
+      if (!read(key, range, stored, stop)) return nullptr;
+      return std::make_shared<const std::vector<ShardFormat::Entry>>(format.decode_index(stored));
+    });
+  }
+
+  /// Where an inner chunk's bytes lie in its file; absent if it, or a shard around it, is.
+  ShardFormat::Entry locate(const std::string& key, const Dims& origin, Index& requests,
+                            const std::stop_token& stop) const {
+    ShardFormat::Entry entry{0, 0};
+    Dims from(origin.size(), 0);  // of the shard at hand
+    for (std::size_t i = 0; i < origin.size(); ++i)
+      from[i] = origin[i] / levels[0].outer[i] * levels[0].outer[i];
+    for (std::size_t depth = 0; depth < levels.size(); ++depth) {
+      const Level& level = levels[depth];
+      const auto entries = index(depth, key, entry.offset_bytes, entry.bytes, requests, stop);
+      if (!entries) return {};
+      std::size_t number = 0;
+      for (std::size_t i = 0; i < level.order.size(); ++i) {
+        const std::size_t axis = level.order[i];
+        const Index at = (origin[axis] - from[axis]) / level.inner[axis];
+        number = number * static_cast<std::size_t>(level.format.counts()[i]) + static_cast<std::size_t>(at);
+        from[axis] += at * level.inner[axis];
+      }
+      const ShardFormat::Entry found = (*entries)[number];
+      if (found.is_absent()) return {};
+      const bool fits =
+          depth == 0 ? found.offset_bytes + found.bytes >= found.offset_bytes &&
+                           found.offset_bytes + found.bytes <= (std::uint64_t{1} << 62)
+                     : found.offset_bytes <= entry.bytes && found.bytes <= entry.bytes - found.offset_bytes;
+      if (!fits)
+        fail(Errc::corrupt_data,
+             "the shard's index points outside of it; expected an entry within " +
+                 (depth == 0 ? std::string("the shard") : std::to_string(entry.bytes) + " bytes") +
+                 ", got offset " + std::to_string(found.offset_bytes) + " and length " +
+                 std::to_string(found.bytes));
+      entry = {entry.offset_bytes + found.offset_bytes, found.bytes};
+    }
+    return entry;
+  }
+};
+
+MORSEL_INLINE ZarrSource::ZarrSource(AnyStore store, std::string path, const ZarrArray& array,
+                                     std::vector<std::string> documents, const std::string& doing) {
+  auto state = std::make_shared<State>();
+  state->store = std::move(store);
+  state->path = std::move(path);
+  state->array = array;
+  state->documents = std::move(documents);
+  state->place = doing.starts_with("open '") ? doing.substr(6, doing.size() - 7) : state->path;
+  const std::size_t rank = array.grid.rank();
+  ArraySpec& spec = state->spec;
+  spec.dtype = array.dtype;
+  spec.grid = array.grid;
+  spec.fill = array.fill;
+  spec.dims = array.dims;
+  spec.attributes = array.attributes;
+  spec.format = array.format;
+  spec.codecs = array.codecs;
+
+  // Shards that can be read in parts: nothing but transposes before them, nothing behind.
+  std::vector<CodecInfo> codecs = array.codecs;
+  state->order = detail::identity_order(rank);
+  Shape seen = array.chunk_shape;  // of the chunk at hand, along its own axes
+  Shape outer = array.chunk_shape;
+  for (;;) {
+    std::size_t at = 0;
+    while (at < codecs.size() && codecs[at].name == "transpose") ++at;
+    if (at + 1 != codecs.size() || codecs[at].name != "sharding_indexed" || !array.chunk_lengths.empty())
+      break;
+    for (std::size_t i = 0; i < at; ++i) {
+      const std::vector<std::size_t> order = detail::transpose_order(codecs[i], rank, doing);
+      seen = detail::permuted(seen, order);
+      state->order = detail::permuted(state->order, order);
+    }
+    ShardFormat format(codecs[at], seen, doing);
+    State::Level level{format, state->order, outer, Shape(rank)};
+    for (std::size_t i = 0; i < rank; ++i) level.inner[state->order[i]] = format.inner_shape()[i];
+    seen = format.inner_shape();
+    outer = level.inner;
+    codecs = format.inner_codecs();
+    state->levels.push_back(std::move(level));
+  }
+  if (array.chunk_lengths.empty()) spec.stored_chunks = outer;
+  if (!state->levels.empty()) {
+    spec.shards = array.grid;
+    spec.stored_shards = array.chunk_shape;
+    spec.grid = Grid::regular(array.grid.shape(), outer);
+    // The cache, and two indices that are being read.
+    std::size_t index = 0, all = 0, bytes_of_level = 0, shards = static_cast<std::size_t>(array.grid.count());
+    for (const State::Level& level : state->levels) {
+      const std::size_t bytes = level.format.inner_count() * sizeof(ShardFormat::Entry) + 256;
+      index = std::max(index, bytes);
+      if (!__builtin_mul_overflow(shards, bytes, &bytes_of_level) && all < detail::shard_index_bytes)
+        all += bytes_of_level;
+      else
+        all = detail::shard_index_bytes;
+      shards = std::min(detail::shard_index_bytes, shards * level.format.inner_count());
+    }
+    spec.held_bytes = std::min(all, detail::shard_index_bytes) + 2 * index;
+  }
+  if (!state->varies()) state->chain = CodecChain(codecs, array.dtype, seen, doing, array.fill, array.mends);
+  spec.order = detail::order_name(detail::stored_order(state->order, codecs, doing));
+  state_ = std::move(state);
+}
+
+MORSEL_INLINE const ArraySpec& ZarrSource::spec() const { return state_->spec; }
+
+MORSEL_INLINE FetchCost ZarrSource::cost(const Dims& chunk, const Region& region) const {
+  const State& s = *state_;
+  const CodecChain& chain = s.chain_of(chunk);
+  FetchCost cost;
+  if (!s.levels.empty()) {
+    const Index chunks = s.spec.grid.overlapping(region).size();
+    cost.encoded_bytes = s.slots_bytes(region) + static_cast<std::size_t>(chunks) * chain.max_encoded_bytes();
+    cost.scratch_bytes = chain.decode_scratch_bytes() + chain.strided_scratch_bytes();
+    cost.partial = true;
+    return cost;
+  }
+  if (const auto range = s.plain_range(chunk, region)) {
+    cost.encoded_bytes = static_cast<std::size_t>(range->length);
+    cost.partial = cost.in_place = true;
+    return cost;
+  }
+  const bool whole = region == s.stored_box(chunk);
+  cost.encoded_bytes = chain.max_encoded_bytes();
+  cost.scratch_bytes = chain.decode_scratch_bytes() + (whole ? 0 : chain.strided_scratch_bytes());
+  cost.strided_scratch_bytes = whole ? chain.strided_scratch_bytes() : 0;
+  return cost;
+}
+
+MORSEL_INLINE Fetched ZarrSource::fetch(const Dims& chunk, const Region& region, std::span<std::byte> room,
+                                        FetchMode, std::stop_token stop) const {
+  const State& s = *state_;
+  Fetched fetched;
+  fetched.requests = 0;
+  std::string key;
+  try {
+    if (s.levels.empty()) {
+      key = s.key_of(chunk);
+      const auto range = s.plain_range(chunk, region);
+      GetRequest request{key, range.value_or(ByteRange{}), room};
+      if (range) request.room = room.first(static_cast<std::size_t>(range->length));
+      s.store.get({&request, 1}, stop);
+      fetched.requests = 1;
+      fetched.encoded_bytes = request.filled_bytes;
+      if (!request.found) fetched.state = Fetched::State::missing;
+      return fetched;
+    }
+    // Entries first, then the inner chunks in file order, neighbours together.
+    const Region chunks = s.spec.grid.overlapping(region);
+    Dims shard(chunk.size());
+    for (std::size_t i = 0; i < shard.size(); ++i) shard[i] = s.array.grid.axis(i).chunk_of(region.lo[i]);
+    key = s.key_of(shard);
+    std::vector<State::Slot> slots(static_cast<std::size_t>(chunks.size()));
+    const std::size_t most = s.chain.max_encoded_bytes();
+    struct Piece {
+      std::uint64_t offset_bytes, bytes;
+      std::size_t slot;
+    };
+    std::vector<Piece> pieces;
+    std::size_t slot = 0;
+    for_each_position(chunks, [&](const Dims& at) {
+      const ShardFormat::Entry entry = s.locate(key, s.spec.grid.region(at).lo, fetched.requests, stop);
+      if (!entry.is_absent()) {
+        if (entry.bytes > most)
+          fail(Errc::corrupt_data, "an inner chunk is larger than its codecs make it; expected at most " +
+                                       std::to_string(most) + " bytes, got " + std::to_string(entry.bytes));
+        pieces.push_back({entry.offset_bytes, entry.bytes, slot});
+      }
+      ++slot;
+    });
+    if (pieces.empty()) {
+      fetched.state = Fetched::State::missing;
+      return fetched;
+    }
+    std::sort(pieces.begin(), pieces.end(),
+              [](const Piece& a, const Piece& b) { return a.offset_bytes < b.offset_bytes; });
+    std::vector<GetRequest> requests;
+    std::size_t to = s.slots_bytes(region);
+    std::uint64_t end = 0;
+    for (const Piece& piece : pieces) {
+      slots[piece.slot] = {to, piece.bytes};
+      const std::size_t bytes = static_cast<std::size_t>(piece.bytes);
+      const std::span<std::byte> part = room.subspan(to, bytes);
+      to += bytes;
+      if (!requests.empty() && piece.offset_bytes == end) {
+        GetRequest& last = requests.back();
+        last.range.length += static_cast<Index>(bytes);
+        last.room = {last.room.data(), last.room.size() + bytes};
+      } else {
+        requests.push_back({key, {static_cast<Index>(piece.offset_bytes), static_cast<Index>(bytes)}, part});
+      }
+      end = piece.offset_bytes + piece.bytes;
+    }
+    std::memcpy(room.data(), slots.data(), slots.size() * sizeof(State::Slot));
+    s.store.get(requests, stop);
+    for (const GetRequest& request : requests)
+      if (!request.found || request.filled_bytes != request.room.size())
+        fail(Errc::corrupt_data, "the shard is shorter than its index says; expected " +
+                                     std::to_string(request.room.size()) + " bytes at " +
+                                     std::to_string(request.range.offset) + ", got " +
+                                     std::to_string(request.filled_bytes));
+    fetched.requests += static_cast<Index>(requests.size());
+    fetched.encoded_bytes = to;
+    return fetched;
+  } catch (const Error& error) {
+    s.refuse(error, key);
+  }
+}
+
+MORSEL_INLINE void ZarrSource::decode(const Dims& chunk, const Region& region,
+                                      std::span<const std::byte> encoded, BufferView out,
+                                      std::span<std::byte> scratch) const {
+  const State& s = *state_;
+  if (s.levels.empty()) {
+    try {
+      if (s.plain_range(chunk, region)) return s.chain.decode_plain(encoded, out);
+      const CodecChain& chain = s.chain_of(chunk);
+      return chain.decode(encoded, State::relative(region, s.stored_box(chunk).lo), out, scratch);
+    } catch (const Error& error) {
+      s.refuse(error, s.key_of(chunk));
+    }
+  }
+  if (encoded.size() < s.slots_bytes(region))
+    fail(Errc::corrupt_data,
+         "reading '" + s.place + "': inner chunks without their places; expected at least " +
+             std::to_string(s.slots_bytes(region)) + " bytes, got " + std::to_string(encoded.size()));
+  std::size_t slot = 0;
+  for_each_position(s.spec.grid.overlapping(region), [&](const Dims& at) {
+    const Region stored = s.stored_box(at), part = intersect(region, stored);
+    const BufferView to = out.part(region, part);
+    State::Slot found;
+    std::memcpy(&found, encoded.data() + sizeof found * slot++, sizeof found);
+    if (found.bytes == ShardFormat::Entry::absent) {
+      const std::vector<std::byte> zero(s.spec.fill.empty() ? s.spec.dtype.item_bytes() : 0);
+      fill_elements(to, s.spec.fill.empty() ? zero.data() : s.spec.fill.data());
+      return;
+    }
+    Region seen = State::relative(part, stored.lo);
+    seen = {detail::permuted(seen.lo, s.order), detail::permuted(seen.hi, s.order)};
+    const BufferView view{to.data, to.item_bytes, detail::permuted(to.shape, s.order),
+                          detail::permuted(to.strides, s.order)};
+    try {
+      if (found.bytes > encoded.size() || found.offset_bytes > encoded.size() - found.bytes)
+        fail(Errc::corrupt_data, "its bytes end too early; expected " + std::to_string(found.bytes) +
+                                     " bytes at " + std::to_string(found.offset_bytes) + ", got " +
+                                     std::to_string(encoded.size()));
+      s.chain.decode(encoded.subspan(found.offset_bytes, found.bytes), seen, view, scratch);
+    } catch (const Error& error) {
+      Dims shard(at.size());
+      for (std::size_t i = 0; i < shard.size(); ++i) shard[i] = s.array.grid.axis(i).chunk_of(part.lo[i]);
+      s.refuse(error.during("inner chunk at " + to_string(part.lo)), s.key_of(shard));
+    }
+  });
+}
+
+MORSEL_INLINE Index ZarrSource::requests(const Dims&, const Region& region) const {
+  if (state_->levels.empty()) return 1;
+  return state_->spec.grid.overlapping(region).size() + static_cast<Index>(state_->levels.size());
+}
+
+MORSEL_INLINE std::string ZarrSource::identity() const {
+  return state_->path.empty() ? state_->store.identity() : state_->store.identity() + "/" + state_->path;
+}
+
+MORSEL_INLINE std::string ZarrSource::version() const {
+  std::uint64_t hash = 14695981039346656037u;  // FNV-1a
+  for (const std::string& key : state_->documents) {
+    const std::optional<std::string> text = get_text(state_->store, key);
+    for (const char c : key + '\0' + text.value_or("absent") + '\0')
+      hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  }
+  return std::to_string(hash);
+}
+
+}  // namespace morsel::inline MORSEL_ABI

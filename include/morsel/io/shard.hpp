@@ -1,0 +1,51 @@
+// Shards of Zarr v3: many inner chunks in one stored value, and an index that says where each lies.
+#pragma once
+
+#include <cstdint>
+#include <morsel/io/codec_chain.hpp>
+#include <string>
+#include <vector>
+
+namespace morsel::inline MORSEL_ABI {
+
+/// The configuration of a sharding_indexed codec for shards of one shape. **Source**: Zarr v3, sharding codec
+/// 1.0.
+class ShardFormat {
+ public:
+  struct Entry {
+    std::uint64_t offset_bytes = absent, bytes = absent;  ///< from the beginning of the shard
+    static constexpr std::uint64_t absent = ~std::uint64_t{0};
+    bool is_absent() const { return offset_bytes == absent && bytes == absent; }
+  };
+
+  /// **Fails**: corrupt_data for configurations that make no sense, or inner chunks that do not divide
+  /// `shard_shape`; unsupported for an index whose size varies.
+  ShardFormat(const CodecInfo& info, const Shape& shard_shape, const std::string& doing);
+
+  const Shape& shard_shape() const { return shard_shape_; }
+  const Shape& inner_shape() const { return inner_shape_; }
+  /// Inner chunks along each axis.
+  const Shape& counts() const { return counts_; }
+  std::size_t inner_count() const { return static_cast<std::size_t>(size_of(counts_)); }
+  const std::vector<CodecInfo>& inner_codecs() const { return inner_codecs_; }
+  std::size_t index_bytes() const { return index_bytes_; }
+  bool index_at_start() const { return index_at_start_; }
+
+  /// Entries in C order. **Fails**: corrupt_data (checksum, size).
+  std::vector<Entry> decode_index(std::span<const std::byte> stored) const;
+  /// Writes index_bytes().
+  void encode_index(std::span<const Entry> entries, std::span<std::byte> out) const;
+
+ private:
+  Shape shard_shape_, inner_shape_, counts_;
+  std::vector<CodecInfo> inner_codecs_;
+  CodecChain index_chain_;
+  std::size_t index_bytes_ = 0;
+  bool index_at_start_ = false;
+};
+
+}  // namespace morsel::inline MORSEL_ABI
+
+#if defined(MORSEL_HEADER_ONLY)
+#include <morsel/io/impl/shard.ipp>
+#endif

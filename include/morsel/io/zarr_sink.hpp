@@ -1,0 +1,78 @@
+// Chunks into a Zarr array: the sink behind save().
+#pragma once
+
+#include <memory>
+#include <morsel/io/chunk_sink.hpp>
+#include <morsel/io/store.hpp>
+#include <morsel/io/zarr_metadata.hpp>
+#include <optional>
+#include <string>
+
+namespace morsel::inline MORSEL_ABI {
+
+struct ZarrSinkOptions {
+  bool overwrite = false;
+  /// Goes on with a save of the same fingerprint that did not come to its end; chunks that are there are not
+  /// written again.
+  bool resume = false;
+  std::string fingerprint;          ///< names the plan: what is computed, from what, into which array
+  bool omit_empty_chunks = true;    ///< chunks that hold nothing but the fill value are not written
+  bool consolidate = false;         ///< commit writes the consolidated metadata of the root group
+  std::optional<Dims> origin = {};  ///< writes into an array that is there, from this position on
+};
+
+/// Writes whole storage chunks (shards, where there are some), each encoded in memory and put as one value.
+///
+/// The first write makes the array: its groups, a journal with the fingerprint, its document. `commit`
+/// removes the journal. A writer that is killed, fails or is cancelled leaves an array that opens, whose
+/// chunks are whole or absent, and the journal, by which a later save resumes. Overwriting goes to a
+/// directory of a hidden name, which `commit` exchanges for the target; in a store without directories the
+/// old array is erased first.
+///
+/// Into an array that is there (`origin`): chunks that the region covers in part are read, changed and put.
+class ZarrSink {
+ public:
+  /// `shape`: of what is written; the array's own unless there is an origin. `root`: the directory that the
+  /// store is, or "". **Fails**: already_exists; invalid_argument; unsupported, as CodecChain.
+  ZarrSink(AnyStore store, std::string root, std::string path, const ZarrArray& array, const Shape& shape,
+           const ZarrSinkOptions& options);
+
+  const SinkSpec& spec() const;
+  std::size_t scratch_bytes(const Region& region) const;
+  /// True if a resumed save finds the chunk written.
+  bool has(const Region& region) const;
+  void write(const Region& region, const BufferView& values, std::span<std::byte> scratch,
+             std::stop_token stop);
+  void commit();
+  std::string identity() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+static_assert(ChunkSink<ZarrSink>);
+
+/// Codecs by a short text, for elements of `dtype`: "none", "zstd:3", "gzip:6", "blosc-lz4:5:shuffle",
+/// several joined by '+' ("zstd+crc32c"), or a JSON list as in zarr.json. Empty: what suits the dtype and is
+/// in this build. **Fails**: syntax_error, unsupported.
+std::vector<CodecInfo> zarr_codecs(std::string_view text, const DType& dtype, int zarr_format);
+/// Codecs of a version 2 array, in the names that version 3 has for them; those that it has none for stay.
+std::vector<CodecInfo> zarr_v3_codecs(std::vector<CodecInfo> codecs, const DType& dtype);
+/// The list as in zarr.json, which zarr_codecs() reads.
+std::string to_json(const std::vector<CodecInfo>& codecs);
+
+namespace detail {
+/// Where a directory grows that will take the place of another one: beside it, under a hidden name.
+std::string replacement_of(const std::string& directory);
+/// Puts a new directory in the place of an old one, in one step where the file system can, and removes the
+/// old one.
+void replace_directory(const std::string& made, const std::string& target, const std::string& doing);
+/// Removes the temporary files that a killed writer has left below a directory.
+void remove_temporaries(const std::string& directory);
+}  // namespace detail
+
+}  // namespace morsel::inline MORSEL_ABI
+
+#if defined(MORSEL_HEADER_ONLY)
+#include <morsel/io/impl/zarr_sink.ipp>
+#endif
