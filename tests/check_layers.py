@@ -27,7 +27,7 @@ UMBRELLAS = {"morsel/morsel.hpp", "morsel/fwd.hpp"}
 HEAVY = {"iostream", "ranges", "regex", "filesystem", "format", "thread", "fstream", "sstream", "iomanip", "future"}
 TOO_NEW = {"source_location", "expected", "mdspan", "format", "generator", "print", "flat_map"}
 THIRD_PARTY_FOLDERS = ("xtensor/", "xtl/", "nlohmann/", "CLI/", "catch2/", "benchmark/", "hdf5", "blosc")
-THIRD_PARTY_FILES = {"sleef.h", "zlib.h", "zstd.h", "lz4.h", "lz4frame.h", "blosc.h", "hdf5.h", "tiffio.h", "mpi.h",
+THIRD_PARTY_FILES = {"sleef.h", "zlib.h", "libdeflate.h", "zstd.h", "lz4.h", "lz4frame.h", "blosc.h", "hdf5.h", "tiffio.h", "mpi.h",
                      "bzlib.h", "lzma.h", "jpeglib.h", "png.h"}
 
 errors = []

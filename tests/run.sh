@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [CTEST ARGUMENTS]     e.g. tests/run.sh -L unit
 #
-# MORSEL_BUILD_DIR  where to build (build/test)      MORSEL_OFFLINE=1  install nothing, skip what needs NumPy
+# MORSEL_BUILD_DIR  where to build (build/test)      MORSEL_OFFLINE=1  install nothing, skip what needs Python packages
 # CXX               the compiler                     MORSEL_JOBS       compile jobs (one per core)
 # The last line is "tests: N passed, N failed, N skipped"; the exit code is 0 when none failed.
 set -euo pipefail
@@ -29,7 +29,7 @@ if ! python=$(oracle_python "$build/venv" "$root/tests/oracle/requirements.txt")
     echo "oracle tests: skipped, no NumPy 2 and MORSEL_OFFLINE=1"
     extra_skipped=1
   else
-    echo "oracle tests: FAILED, cannot make a Python environment with NumPy 2 (MORSEL_OFFLINE=1 skips them)"
+    echo "oracle tests: FAILED, cannot install the packages of tests/oracle/requirements.txt (MORSEL_OFFLINE=1 skips them)"
     extra_failed=1
   fi
 fi

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <morsel/api/evaluate.hpp>
 #include <morsel/api/library_versions.hpp>
-#include <morsel/io/codec.hpp>
+#include <morsel/io/codec_registry.hpp>
 #include <morsel/io/format.hpp>
 #include <morsel/io/spill_file.hpp>
 #include <optional>

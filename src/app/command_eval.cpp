@@ -79,7 +79,7 @@ void eval(Session& session, const EvalArguments& arguments) {
     if (value.is_none() || value.text())
       throw LocatedError(expression->column, Errc::invalid_argument,
                          "not an array; expected an array or numbers as the result, got " + described(value));
-    write_result(session, array_of(value), arguments.out, Existing::replace);
+    write_result(session, AnyLazyArray(array_of(value)), arguments.out, Existing::replace);
   } catch (const Error& error) {
     throw error.during("eval '" + arguments.expression + "'");
   }

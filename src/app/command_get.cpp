@@ -9,7 +9,12 @@ void get(Session& session, const GetArguments& arguments) {
   slice_items(arguments.slice);  // a slice that does not parse is wrong whatever the file
   const OpenedEdge opened = open_edge(source_path(arguments.source, session.dataset),
                                       is_npy(arguments.out) ? Values::as_stored : Values::computed_with);
-  write_result(session, sliced(opened.edge, arguments.slice), arguments.out, Existing::replace);
+  if (!is_in_container(arguments.out))
+    return write_result(session, AnyLazyArray(sliced(opened.edge, arguments.slice)), arguments.out,
+                        Existing::replace);
+  const AnyLazyArray array = named_array(opened);  // names and attributes go with it
+  const SliceItems items = slice_items(arguments.slice);
+  write_result(session, items.empty() ? array : array.slice(items), arguments.out, Existing::replace);
 }
 
 }  // namespace morsel::app

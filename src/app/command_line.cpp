@@ -48,15 +48,19 @@ struct Parsed {
   Shield shield;
   Session session;
   std::string source, slice, axes, out, chunks, shards, codec, target, expression;
+  std::string other, relative, absolute, format, fill_value, region, append;
   std::vector<std::string> inputs;
-  bool overwrite = false, functions = false, version = false;
+  bool overwrite = false, resume = false, skip_unsupported = false, functions = false, version = false;
   bool progress_on = false, progress_off = false;
   Action action;
 
   /// Turns the tokens back into values.
   void reveal() {
-    for (std::string* text : {&session.memory, &session.threads, &session.trace, &session.dataset, &source,
-                              &slice, &axes, &out, &chunks, &shards, &codec, &target, &expression})
+    for (std::string* text : {&session.memory, &session.threads, &session.trace, &session.dataset,
+                              &source,         &slice,           &axes,          &out,
+                              &chunks,         &shards,          &codec,         &target,
+                              &expression,     &other,           &relative,      &absolute,
+                              &format,         &fill_value,      &region,        &append})
       *text = shield.reveal(*text);
     for (std::string& input : inputs) input = shield.reveal(input);
   }
@@ -80,7 +84,7 @@ void add_get(CLI::App& parent, Parsed& parsed) {
       ->required()
       ->type_name("");
   command->add_option("SLICE", parsed.slice, "Part of it, such as '0:10, ..., ::2'")->type_name("");
-  command->add_option("-o,--out", parsed.out, "Target .npy or .csv; - prints")->type_name("OUT");
+  command->add_option("-o,--out", parsed.out, "Target .npy, .csv or .zarr; - prints")->type_name("OUT");
   add_common(*command, parsed);
   command->callback([&parsed] {
     parsed.action = [&parsed](Session& session) { get(session, {parsed.source, parsed.slice, parsed.out}); };
@@ -108,7 +112,7 @@ void add_eval(CLI::App& parent, Parsed& parsed) {
   CLI::App* command = parent.add_subcommand("eval", "Compute an expression of arrays");
   command->add_option("EXPR", parsed.expression, "Such as 'mean((t - t0) ** 2, axis=0)'")->type_name("");
   command->add_option("INPUT", parsed.inputs, "Arrays by name: name=SRC")->type_name("");
-  command->add_option("-o,--out", parsed.out, "Target .npy or .csv; prints without")->type_name("OUT");
+  command->add_option("-o,--out", parsed.out, "Target .npy, .csv or .zarr; prints without")->type_name("OUT");
   command->add_option("--chunks", parsed.chunks, "Chunks to compute in, such as 100,100,-1 or 64MiB")
       ->type_name("CHUNKS");
   command->add_flag("--functions", parsed.functions, "List the functions of expressions");
@@ -121,24 +125,65 @@ void add_eval(CLI::App& parent, Parsed& parsed) {
 }
 
 void add_copy(CLI::App& parent, Parsed& parsed) {
-  CLI::App* command = parent.add_subcommand("copy", "Convert an array to another file");
+  CLI::App* command =
+      parent.add_subcommand("copy", "Convert an array or a whole container to another format");
   command->add_option("SRC", parsed.source, "File, or a path on inside a container")
       ->required()
       ->type_name("");
-  command->add_option("DST", parsed.target, "Target .npy or .csv")->required()->type_name("");
-  command
-      ->add_option("--chunks", parsed.chunks,
-                   "Chunks, where the target has them, such as 100,100,-1 or 64MiB")
-      ->type_name("CHUNKS");
-  command->add_option("--shards", parsed.shards, "Shards, where the target has them")->type_name("SHARDS");
-  command->add_option("--codec", parsed.codec, "Codec, where the target has them, such as zstd:3")
-      ->type_name("CODEC");
+  command->add_option("DST", parsed.target, "Target .npy, .csv or .zarr, or a path on inside .zarr")
+      ->required()
+      ->type_name("");
+  const auto add = [&](const char* name, std::string& value, const char* type, const char* what) {
+    command->add_option(name, value, what)->type_name(type);
+  };
+  add("--chunks", parsed.chunks, "CHUNKS",
+      "Chunks of the target, such as 100,100,-1 or 64MiB; SRC's by default");
+  add("--shards", parsed.shards, "SHARDS", "Chunks stored together as one value, or none; SRC's by default");
+  add("--codec", parsed.codec, "CODEC", "Such as zstd:3, blosc-lz4:5:shuffle or none; SRC's by default");
+  add("--format", parsed.format, "FORMAT", "zarr3 (the default) or zarr2");
+  add("--fill-value", parsed.fill_value, "VALUE", "Of chunks that are not stored: 0, NaN, [0,1]");
+  add("--region", parsed.region, "SLICE", "Write into this part of an array that is there");
+  add("--append", parsed.append, "AXIS", "Extend an array that is there, along an axis by number or name");
   command->add_flag("--overwrite", parsed.overwrite, "Replace an existing target");
+  command->add_flag("--resume", parsed.resume, "Finish a copy that was interrupted");
+  command->add_flag("--skip-unsupported", parsed.skip_unsupported,
+                    "Of a container: leave out arrays that cannot be read, and list them");
   add_common(*command, parsed);
   command->callback([&parsed] {
     parsed.action = [&parsed](Session& session) {
-      copy(session,
-           {parsed.source, parsed.target, parsed.chunks, parsed.shards, parsed.codec, parsed.overwrite});
+      CopyArguments arguments;
+      arguments.source = parsed.source;
+      arguments.target = parsed.target;
+      arguments.storage = {parsed.chunks, parsed.shards, parsed.codec, parsed.format, parsed.fill_value};
+      arguments.region = parsed.region;
+      arguments.append = parsed.append;
+      arguments.overwrite = parsed.overwrite;
+      arguments.resume = parsed.resume;
+      arguments.skip_unsupported = parsed.skip_unsupported;
+      copy(session, arguments);
+    };
+  });
+}
+
+void add_diff(CLI::App& parent, Parsed& parsed) {
+  CLI::App* command =
+      parent.add_subcommand("diff", "What two arrays or containers, of any formats, differ in");
+  command->add_option("A", parsed.source, "File, or a path on inside a container")->required()->type_name("");
+  command->add_option("B", parsed.other, "What to compare it with")->required()->type_name("");
+  command
+      ->add_option("--rtol", parsed.relative,
+                   "Numbers are equal if |a - b| <= ATOL + RTOL * |b|; 0 by default: only equal ones")
+      ->type_name("RTOL");
+  command->add_option("--atol", parsed.absolute, "See --rtol")->type_name("ATOL");
+  add_common(*command, parsed);
+  command->footer(
+      "NaN equals NaN and -0 equals 0. Another shape or dtype is a difference, also where all values are "
+      "equal; byte order, chunks and codecs are none.\n"
+      "Exit code: 0 equal, 1 different, 2 trouble.");
+  command->callback([&parsed] {
+    parsed.session.failure_code = 2;
+    parsed.action = [&parsed](Session& session) {
+      diff(session, {parsed.source, parsed.other, parsed.relative, parsed.absolute});
     };
   });
 }
@@ -163,6 +208,7 @@ void add_commands(CLI::App& app, Parsed& parsed) {
   add_get(app, parsed);
   add_eval(app, parsed);
   add_copy(app, parsed);
+  add_diff(app, parsed);
   CLI::App* explain =
       app.add_subcommand("explain", "The plan of get, stats, eval or copy, without running it");
   explain->require_subcommand(1);
@@ -335,18 +381,19 @@ int run_command(const std::vector<std::string>& arguments) {
     read_environment();
     parsed.action(parsed.session);
     parsed.session.out.flush();
-    return 0;
+    return parsed.session.exit_code;
   } catch (const UsageError& error) {
     return report(parsed.session, 2, error.what());
   } catch (const Error& error) {
     if (interrupt.signal() != 0)
-      return report(parsed.session, interrupt.exit_code(), "interrupted; nothing was written");
-    return report(parsed.session, 1, error.what());
+      return report(parsed.session, interrupt.exit_code(), "interrupted; " + parsed.session.left_behind);
+    return report(parsed.session, parsed.session.failure_code, error.what());
   } catch (const std::bad_alloc&) {
-    return report(parsed.session, 1,
+    return report(parsed.session, parsed.session.failure_code,
                   "out of memory: the system refused an allocation; expected a smaller result or --memory");
   } catch (const std::exception& error) {
-    return report(parsed.session, 1, std::string("internal error: ") + error.what());
+    return report(parsed.session, parsed.session.failure_code,
+                  std::string("internal error: ") + error.what());
   }
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "session.hpp"
+#include "storage.hpp"
 
 namespace morsel::app {
 
@@ -37,11 +38,19 @@ struct EvalArguments {
 void eval(Session& session, const EvalArguments& arguments);
 
 struct CopyArguments {
-  std::string source, target, chunks, shards, codec;
-  bool overwrite = false;
+  std::string source, target;
+  StorageArguments storage;
+  std::string region, append;
+  bool overwrite = false, resume = false, skip_unsupported = false;
 };
-/// An array converted to another file.
+/// An array, or a container with all that is in it, converted to another format.
 void copy(Session& session, const CopyArguments& arguments);
+
+struct DiffArguments {
+  std::string a, b, relative, absolute;  ///< two SRCs and the tolerances
+};
+/// What two arrays or containers differ in. Sets the exit code to 1 if they do.
+void diff(Session& session, const DiffArguments& arguments);
 
 /// Versions, limits and the environment in force.
 void doctor(Session& session);

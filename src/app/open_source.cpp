@@ -21,8 +21,17 @@ OpenedEdge open_edge(const std::string& path, Values values, const ChunkSpec& ch
     opened = open_path(path, {{"keep_bool_bytes", "1"}});
   OpenedEdge result;
   result.dims = names_through(opened.view, opened.source.spec().dims);
+  result.attributes = opened.source.spec().attributes;
   result.edge = make_source(std::move(opened.source), opened.view, chunks, path);
   return result;
+}
+
+AnyLazyArray named_array(const OpenedEdge& opened) {
+  std::vector<std::string> names = opened.dims;
+  std::sort(names.begin(), names.end());
+  names.erase(std::remove(names.begin(), names.end(), ""), names.end());
+  const bool is_unique = std::adjacent_find(names.begin(), names.end()) == names.end();
+  return AnyLazyArray(opened.edge, is_unique ? opened.dims : std::vector<std::string>(), opened.attributes);
 }
 
 std::vector<std::string> names_through(const View& view, const std::vector<std::string>& beneath) {
@@ -62,7 +71,10 @@ void write_array(JsonWriter& json, const OpenedArray& array, Detail detail) {
   write_dtype(json, spec.dtype);
   json.key("shape").dims(array.view.shape);
   json.key("chunks");
-  if (spec.has_native_chunks)
+  const bool is_identity = array.view.is_identity(spec.shape());
+  if (!spec.stored_chunks.empty() && is_identity)
+    json.dims(spec.stored_chunks);
+  else if (spec.has_native_chunks)
     write_chunks(json, native_grid(array));
   else
     json.null();
@@ -74,7 +86,7 @@ void write_array(JsonWriter& json, const OpenedArray& array, Detail detail) {
   }
   json.key("shards");
   if (spec.shards)
-    json.dims(*spec.shards);
+    json.dims(spec.stored_shards.empty() ? spec.shards->chunk_shape() : spec.stored_shards);
   else
     json.null();
   json.key("dims");
@@ -86,7 +98,11 @@ void write_array(JsonWriter& json, const OpenedArray& array, Detail detail) {
     for (const std::string& name : names) name.empty() ? json.null() : json.string(name);
     json.end_array();
   }
-  json.key("order").string(spec.order);
+  json.key("order");
+  if (spec.order.empty())
+    json.null();
+  else
+    json.string(spec.order);
   json.key("fill_value");
   if (spec.fill.size() == spec.dtype.item_bytes() && !spec.fill.empty())
     write_element(json, spec.dtype, spec.fill.data());

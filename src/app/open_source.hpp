@@ -1,7 +1,7 @@
 // A path on the command line as an array, and what its storage says of it.
 #pragma once
 
-#include <morsel/api/evaluate.hpp>
+#include <morsel/api/any_lazy_array.hpp>
 #include <morsel/io/format.hpp>
 #include <string>
 
@@ -16,12 +16,17 @@ std::string source_path(const std::string& source, const std::string& dataset);
 struct OpenedEdge {
   Edge edge;
   std::vector<std::string> dims;  ///< names of the axes of `edge`, or empty
+  Attributes attributes;
 };
 /// The values of an array to compute with, or its stored bytes for a copy that must equal the file: elements
 /// of bool that are neither 0 nor 1 stay what they are.
 enum class Values : std::uint8_t { computed_with, as_stored };
 OpenedEdge open_edge(const std::string& path, Values values = Values::computed_with,
                      const ChunkSpec& chunks = {});
+
+/// The same with names and attributes. Names of which one comes twice are left out: no axis could be found
+/// by them.
+AnyLazyArray named_array(const OpenedEdge& opened);
 
 /// Names of a view's axes, from those of the array beneath; empty if there are none.
 std::vector<std::string> names_through(const View& view, const std::vector<std::string>& beneath);

@@ -41,7 +41,10 @@ class Session {
   std::optional<bool> progress;
   bool json = false;
   bool explain = false;  ///< show the plan instead of running it
+  int exit_code = 0;     ///< of the command if it succeeds
+  int failure_code = 1;  ///< of the command if it fails, wrong usage and interruption aside
   std::stop_token stop;
+  std::string left_behind = "nothing was written";  ///< by a run that is interrupted, for the message
   Output out;
 
   /// **Fails**: UsageError for a byte size or a number of threads that is none.
