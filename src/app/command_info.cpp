@@ -5,6 +5,7 @@
 
 #include "commands.hpp"
 #include "open_source.hpp"
+#include "string_array.hpp"
 
 namespace morsel::app {
 namespace {
@@ -30,13 +31,31 @@ void for_each_array(const Format& format, const Place& place, const std::string&
   }
 }
 
+/// An array's members, also of one whose elements are no elements of a lazy array.
+void write_any_array(JsonWriter& json, const std::string& path, Detail detail) {
+  const auto add = [&](const std::string& format) {
+    if (detail == Detail::full) json.key("format").string(format);
+  };
+  try {
+    const OpenedArray array = open_path(path);
+    add(array.source.spec().format);
+    write_array(json, array, detail);
+  } catch (const Error& error) {
+    if (error.code() != Errc::unsupported) throw;
+    const std::optional<StringArray> strings = StringArray::open(path);
+    if (!strings) throw;
+    add(strings->format());
+    strings->write(json, detail);
+  }
+}
+
 /// An array's members, or what is wrong with it: one bad array does not hide the others.
 void write_array_at(JsonWriter& json, const std::string& path) {
   std::string error;
   JsonWriter members;
   members.begin_object();
   try {
-    write_array(members, open_path(path), Detail::brief);
+    write_any_array(members, path, Detail::brief);
   } catch (const Error& failure) {
     if (failure.code() == Errc::cancelled) throw;
     json.key("error").string(failure.what());
@@ -79,9 +98,7 @@ void info(Session& session, const std::string& source) {
   json.begin_object().key("path").string(path);
   const bool is_container = found.format->list && found.format->list(found.place, found.inside).has_value();
   if (!is_container) {
-    const OpenedArray array = open_path(path);
-    json.key("format").string(array.source.spec().format);
-    write_array(json, array, Detail::full);
+    write_any_array(json, path, Detail::full);
   } else {
     json.key("format").string(found.format->name);
     const Attributes attributes =
@@ -113,7 +130,9 @@ void info(Session& session, const std::string& source) {
       session.out << array["error"].get<std::string>() << "\n";
     else
       session.out << indented(array["dtype"]) << "  " << array["shape"].dump() << "  "
-                  << format_bytes(array["nbytes"].get<std::size_t>()) << "\n";
+                  << (array["nbytes"].is_null() ? std::string("?")
+                                                : format_bytes(array["nbytes"].get<std::size_t>()))
+                  << "\n";
   }
 }
 

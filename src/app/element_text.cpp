@@ -250,6 +250,25 @@ std::string hexadecimal(const DType& dtype, const std::byte* element) {
   return out;
 }
 
+/// Calls visit(item) for each element of a field's sub-array in C order, with brackets around each of its
+/// axes.
+template <class Visit, class Open, class Next, class Close>
+void walk_field(const Field& field, const std::byte* data, Visit&& visit, Open&& open, Next&& next,
+                Close&& close, std::size_t axis = 0) {
+  if (axis == field.shape.size()) return visit(data);
+  Index below = 1;
+  for (std::size_t i = axis + 1; i < field.shape.size(); ++i) below *= field.shape[i];
+  open();
+  for (Index k = 0; k < field.shape[axis]; ++k) {
+    if (k > 0) next();
+    walk_field(field, data + static_cast<std::size_t>(k * below) * field.dtype.item_bytes(), visit, open,
+               next, close, axis + 1);
+  }
+  close();
+}
+
+}  // namespace
+
 void append_quoted(std::string& out, std::string_view text, TextStyle style) {
   if (style == TextStyle::csv) {
     if (text.find_first_of(",\"\r\n") == std::string_view::npos) {
@@ -274,25 +293,6 @@ void append_quoted(std::string& out, std::string_view text, TextStyle style) {
   }
   out += '\'';
 }
-
-/// Calls visit(item) for each element of a field's sub-array in C order, with brackets around each of its
-/// axes.
-template <class Visit, class Open, class Next, class Close>
-void walk_field(const Field& field, const std::byte* data, Visit&& visit, Open&& open, Next&& next,
-                Close&& close, std::size_t axis = 0) {
-  if (axis == field.shape.size()) return visit(data);
-  Index below = 1;
-  for (std::size_t i = axis + 1; i < field.shape.size(); ++i) below *= field.shape[i];
-  open();
-  for (Index k = 0; k < field.shape[axis]; ++k) {
-    if (k > 0) next();
-    walk_field(field, data + static_cast<std::size_t>(k * below) * field.dtype.item_bytes(), visit, open,
-               next, close, axis + 1);
-  }
-  close();
-}
-
-}  // namespace
 
 void append_element(std::string& out, const DType& dtype, const std::byte* element, TextStyle style) {
   if (dtype.is_numeric()) return append_number(out, dtype.type(), element, style);

@@ -18,6 +18,9 @@ enum class TextStyle : std::uint8_t {
 /// reading are hexadecimal digits of their bytes.
 void append_element(std::string& out, const DType& dtype, const std::byte* element, TextStyle style);
 
+/// Text in quotes as Python prints it, or as a cell of CSV.
+void append_quoted(std::string& out, std::string_view text, TextStyle style);
+
 /// One element as JSON: complex numbers as [re, im], records as objects, times as ISO 8601, bytes as text.
 void write_element(JsonWriter& json, const DType& dtype, const std::byte* element);
 

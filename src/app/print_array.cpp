@@ -7,8 +7,6 @@
 namespace morsel::app {
 namespace {
 
-constexpr Index most_shown = 1000, most_json = 100000;
-
 /// The part of a large array that is shown: on each long axis the first and last few.
 struct Corners {
   Edge edge;
@@ -18,29 +16,18 @@ struct Corners {
 Corners corners_of(const Edge& value) {
   Corners corners{value, std::vector<Index>(value.shape().size(), -1)};
   const std::size_t rank = value.shape().size();
-  const Index each = rank <= 4 ? 3 : 1;
   for (std::size_t i = 0; i < rank; ++i) {
-    const Index extent = value.shape()[i];
-    const Index keep = rank - i > 8 ? 0 : each;  // of many axes, only the last ones show both ends
-    if (extent <= std::max<Index>(2 * keep, 1)) continue;
-    std::vector<Index> indices;
-    for (Index k = 0; k < std::max<Index>(keep, 1); ++k) indices.push_back(k);
-    corners.skipped[i] = static_cast<Index>(indices.size());
-    for (Index k = extent - keep; k < extent; ++k) indices.push_back(k);
-    corners.edge = take(corners.edge, indices, static_cast<Index>(i));
+    const std::vector<Index> indices = corner_indices(value.shape()[i], rank, rank - i, corners.skipped[i]);
+    if (corners.skipped[i] >= 0) corners.edge = take(corners.edge, indices, static_cast<Index>(i));
   }
   return corners;
 }
 
 class ArrayText {
  public:
-  ArrayText(const Elements& elements, const std::vector<Index>& skipped)
-      : elements_(elements), skipped_(skipped) {
-    for (Index i = 0; i < elements.size(); ++i) {
-      texts_.emplace_back();
-      append_element(texts_.back(), elements.dtype, elements.element(i), TextStyle::shown);
-      width_ = std::max(width_, texts_.back().size());
-    }
+  ArrayText(std::vector<std::string> texts, const Shape& shape, const std::vector<Index>& skipped)
+      : shape_(shape), skipped_(skipped), texts_(std::move(texts)) {
+    for (const std::string& text : texts_) width_ = std::max(width_, text.size());
   }
   std::string text() {
     Index next = 0;
@@ -50,14 +37,14 @@ class ArrayText {
 
  private:
   void append(std::size_t axis, Index& next) {
-    if (axis == elements_.shape.size()) {
+    if (axis == shape_.size()) {
       const std::string& text = texts_[static_cast<std::size_t>(next++)];
       if (axis > 0) out_.append(width_ - text.size(), ' ');
       out_ += text;
       return;
     }
-    const Index extent = elements_.shape[axis];
-    const bool last_axis = axis + 1 == elements_.shape.size();
+    const Index extent = shape_[axis];
+    const bool last_axis = axis + 1 == shape_.size();
     const auto separate = [&] {
       if (last_axis) {
         // Long rows go on in the next line, below their first element.
@@ -67,7 +54,7 @@ class ArrayText {
         else
           out_ += ' ';
       } else {
-        out_.append(elements_.shape.size() - axis - 1, '\n');
+        out_.append(shape_.size() - axis - 1, '\n');
         out_.append(axis + 1, ' ');
       }
     };
@@ -87,7 +74,7 @@ class ArrayText {
     out_ += ']';
   }
 
-  const Elements& elements_;
+  const Shape& shape_;
   const std::vector<Index>& skipped_;
   std::vector<std::string> texts_;
   std::size_t width_ = 0;
@@ -103,8 +90,31 @@ void append_values(JsonWriter& json, const Elements& elements, std::size_t axis,
 
 }  // namespace
 
+std::vector<Index> corner_indices(Index extent, std::size_t rank, std::size_t axes_behind, Index& skipped) {
+  // Of many axes, only the last ones show both ends.
+  const Index each = rank <= 4 ? 3 : 1, keep = axes_behind > 8 ? 0 : each;
+  skipped = -1;
+  std::vector<Index> indices;
+  if (extent <= std::max<Index>(2 * keep, 1)) {
+    for (Index k = 0; k < extent; ++k) indices.push_back(k);
+    return indices;
+  }
+  for (Index k = 0; k < std::max<Index>(keep, 1); ++k) indices.push_back(k);
+  skipped = static_cast<Index>(indices.size());
+  for (Index k = extent - keep; k < extent; ++k) indices.push_back(k);
+  return indices;
+}
+
 std::string array_text(const Elements& elements, const std::vector<Index>& skipped) {
-  return ArrayText(elements, skipped).text();
+  std::vector<std::string> texts;
+  for (Index i = 0; i < elements.size(); ++i)
+    append_element(texts.emplace_back(), elements.dtype, elements.element(i), TextStyle::shown);
+  return array_text(std::move(texts), elements.shape, skipped);
+}
+
+std::string array_text(std::vector<std::string> texts, const Shape& shape,
+                       const std::vector<Index>& skipped) {
+  return ArrayText(std::move(texts), shape, skipped).text();
 }
 
 void write_values(JsonWriter& json, const Elements& elements) {

@@ -14,6 +14,15 @@ void print_array(Session& session, const Edge& value);
 /// The elements as NumPy prints them. `skipped[i]`: where the row of dots stands on axis i, or -1.
 std::string array_text(const Elements& elements, const std::vector<Index>& skipped);
 
+/// The same of texts, one per element in C order.
+std::string array_text(std::vector<std::string> texts, const Shape& shape, const std::vector<Index>& skipped);
+
+/// More elements than these are shown by their corners, or refused as JSON.
+inline constexpr Index most_shown = 1000, most_json = 100000;
+/// The indices of an axis that are shown of a large array, and where the row of dots stands (-1: all are).
+/// `axes_behind`: this axis and those after it, of `rank`.
+std::vector<Index> corner_indices(Index extent, std::size_t rank, std::size_t axes_behind, Index& skipped);
+
 /// The elements as nested JSON lists.
 void write_values(JsonWriter& json, const Elements& elements);
 

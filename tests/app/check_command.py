@@ -4,7 +4,7 @@
 usage: check_command.py [NAME...]     MORSEL_COMMAND names the command; NAMEs limit the run to those checks
 Exit 77 (skipped) without NumPy >= 2 or without the command.
 """
-import json, math, os, pty, re, resource, shutil, signal, subprocess, sys, tempfile, time, traceback, zipfile, zlib
+import csv, gzip, json, math, os, pty, re, resource, shutil, signal, struct, subprocess, sys, tempfile, time, traceback, zipfile, zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -933,6 +933,59 @@ def check_zarr_resume(d):
         assert process.returncode == 130 and "--resume" in message and len(message.splitlines()) == 1, message
         run("copy", root / "a", d / "part.zarr", "--codec", "gzip:1", "--resume")
     assert zarr_tree(d / "part.zarr") == zarr_tree(d / "one.zarr")
+
+
+def check_zarr_strings(d):
+    """Strings of variable length, two chunks of 2 x 2 (the second one beyond the array) and one that is absent: printed, not computed with."""
+    words = [["a", "it's"], ["", "zw\u00f6lf, \"x\""], ["long " * 5000, "end"]]
+    frame = lambda items: struct.pack("<I", len(items)) + b"".join(struct.pack("<I", len(i)) + i for i in items)
+    chunks = {"0.0": [w.encode() for w in words[0] + words[1]], "1.0": [w.encode() for w in words[2]] + [b"", b""]}
+    root = d / "in.zarr"
+    (root / "text").mkdir(parents=True)
+    (root / ".zgroup").write_text('{"zarr_format": 2}')
+    (root / "text" / ".zarray").write_text(json.dumps({"zarr_format": 2, "shape": [5, 2], "chunks": [2, 2], "dtype": "|O", "compressor": {"id": "zlib", "level": 1}, "fill_value": "",
+                                                       "order": "C", "filters": [{"id": "vlen-utf8"}]}))
+    (root / "text" / ".zattrs").write_text('{"_ARRAY_DIMENSIONS": ["y", "x"], "k": 1}')
+    for name, items in chunks.items():
+        (root / "text" / name).write_bytes(zlib.compress(frame(items)))
+    text = root / "text"
+    whole = words + [["", ""], ["", ""]]
+    assert json.loads(run("get", text, "--json")) == {"dtype": "string", "shape": [5, 2], "values": whole}
+    assert json.loads(run("get", text, "-2::-1, 1", "--json"))["values"] == [whole[i][1] for i in (3, 2, 1, 0)]
+    assert json.loads(run("get", text, "2, None, :0", "--json")) == {"dtype": "string", "shape": [1, 0], "values": [[]]}
+    assert run("get", text, "0") == "[    'a' 'it\\'s']\n", run("get", text, "0")
+    assert run("get", text, "0, 0", "-o", "-") == "'a'\n"
+    run("get", text, "-o", d / "text.csv")
+    with open(d / "text.csv", newline="") as file:
+        assert list(csv.reader(file)) == whole
+    fails("get", text, "-o", d / "text.npy", says="variable length")
+    fails("get", text, "-o", d / "text.zarr", says="variable length")
+    fails("get", text, "5", says="range")
+    fails("get", text, "0,0,0", says="too many")
+    fails("stats", text, says="variable length")
+    fails("copy", text, d / "x.npy", says="variable length")
+    info = json.loads(run("info", text, "--json"))
+    assert info == {"path": str(text), "format": "zarr_v2", "dtype": "string", "shape": [5, 2], "chunks": [2, 2], "shards": None, "dims": ["y", "x"], "order": "C", "fill_value": "",
+                    "codecs": [{"name": "vlen-utf8"}, {"name": "numcodecs.zlib", "configuration": {"level": 1}}], "attributes": {"_ARRAY_DIMENSIONS": ["y", "x"], "k": 1}, "nbytes": None,
+                    "stored_bytes": None}, info
+    assert json.loads(run("tree", root, "--json"))["children"] == [{"name": "text", "kind": "array", "dtype": "string", "shape": [5, 2], "chunks": [2, 2], "nbytes": None}]
+    assert "string" in run("info", root) and "string" in run("tree", root)
+    # Version 3: a vector of bytes, more than are shown.
+    many = d / "many.zarr"
+    (many / "c").mkdir(parents=True)
+    (many / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "array", "shape": [2000], "data_type": "variable_length_bytes", "fill_value": "", "attributes": {},
+                                                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1999]}}, "chunk_key_encoding": {"name": "default"},
+                                                "codecs": [{"name": "vlen-bytes"}, {"name": "gzip", "configuration": {"level": 1}}]}))
+    (many / "c" / "0").write_bytes(gzip.compress(frame([b"%d" % i for i in range(1999)])))
+    shown, note = run("get", many).splitlines()
+    assert shown[1:-1].split() == ["b'0'", "b'1'", "b'2'", "...", "b'1997'", "b'1998'", "b''"] and "2000 elements: variable_length_bytes" in note, (shown, note)
+    # Damage is an error, not a crash.
+    whole_chunk = frame(chunks["0.0"])
+    for bad in (whole_chunk[:-1], whole_chunk + b"x", b"\xff" * 8, b""):
+        (text / "0.0").write_bytes(zlib.compress(bad))
+        fails("get", text, says="0.0")
+    (text / "0.0").write_bytes(zlib.compress(whole_chunk)[:-3])
+    fails("get", text, says="0.0")
 
 
 def check_zarr_python(d):

@@ -3,6 +3,7 @@
 
 #include <morsel/io/format.hpp>
 #include <morsel/io/store.hpp>
+#include <morsel/io/zarr_hierarchy.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -21,6 +22,9 @@ OpenedArray open_zarr(const AnyStore& store, std::string_view path, const Format
 /// `root`: the directory that the store is, or "". **Fails**: already_exists; invalid_argument; unsupported.
 AnyChunkSink create_zarr(const AnyStore& store, const std::string& root, std::string_view path,
                          const NewArray& made);
+
+/// The hierarchy of a place of the formats zarr, n5 and kerchunk.
+ZarrHierarchy zarr_hierarchy(const Place& place);
 
 /// Where a node goes that is to be written.
 struct ZarrTarget {

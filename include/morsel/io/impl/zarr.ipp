@@ -355,6 +355,11 @@ MORSEL_INLINE std::vector<CodecInfo> zarr_v3_codecs(std::vector<CodecInfo> codec
 
 MORSEL_INLINE std::string to_json(const std::vector<CodecInfo>& codecs) { return detail::json_of(codecs); }
 
+MORSEL_INLINE ZarrHierarchy zarr_hierarchy(const Place& place) {
+  const detail::StoreAt at = detail::store_at(place);
+  return ZarrHierarchy(at.store, at.prefix);
+}
+
 MORSEL_INLINE ZarrTarget zarr_target(const std::string& path, const FormatOptions& options) {
   ZarrTarget target;
   std::tie(target.root, target.path) = detail::split_target(path);
