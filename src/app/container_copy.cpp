@@ -145,18 +145,25 @@ class ContainerCopy {
   /// Names what is copied and how: equal texts, equal trees.
   std::string journal_text() const {
     std::string text = "morsel copy, resume with the same source and options only\n";
-    const auto add = [&](const std::string& line) { text += line + "\n"; };
-    for (const Node& group : contents_.groups) add(group.path + " " + to_json(group.attributes));
+    const auto add = [&](const std::string& part) { text += json_string(part) + " "; };
+    const StorageArguments& storage = arguments_.storage;
+    for (const std::string* part : {&storage.chunks, &storage.shards, &storage.codec}) add(*part);
+    for (const auto& [name, value] : format_) add(value);
+    for (const Node& group : contents_.groups) {
+      text += "\n";
+      add(group.path);
+      add(to_json(group.attributes));
+    }
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
-      add(arrays_[i].path + " " + fingerprint(AnyLazyArray(arrays_[i].opened.edge)));
+      text += "\n";
+      add(arrays_[i].path);
+      add(fingerprint(named_array(arrays_[i].opened)));
       for (const SaveOptions& way : ways_[i]) {
         add(way.codec);
         for (const auto& [name, value] : way.options) add(name + "=" + value);
       }
     }
-    const StorageArguments& storage = arguments_.storage;
-    for (const std::string* given : {&storage.chunks, &storage.shards, &storage.codec}) add(*given);
-    return text;
+    return text + "\n";
   }
 
   /// Is an unfinished copy of the same plan there?

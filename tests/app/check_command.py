@@ -803,6 +803,7 @@ def check_zarr_targets(d):
     fails("copy", path, d / "two.zarr" / "below", says="array")
     fails("copy", path, d / "c.npy", "--fill-value", "0", says="--fill-value")
     assert not (d / "bad.zarr").exists() and not (d / "c.npy").exists()
+    fails("copy", path, d / "bad.zarr" / "__x", says="'__'")
     # A hierarchy has one version.
     run("copy", path, d / "groups.zarr" / "a", "--format", "zarr2")
     run("copy", path, d / "groups.zarr" / "b")

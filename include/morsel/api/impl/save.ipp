@@ -37,22 +37,6 @@ MORSEL_INLINE std::string fingerprint(const AnyLazyArray& array) {
   return text;
 }
 
-/// Lengths of chunks as they were named, one per axis; empty if they are left to choose.
-MORSEL_INLINE Shape asked_lengths(const ChunkSpec& spec, const Shape& shape) {
-  std::vector<AxisChunks> asked;
-  if (spec.axes())
-    asked = *spec.axes();
-  else if (spec.all())
-    asked.assign(shape.size(), *spec.all());
-  Shape lengths;
-  for (std::size_t i = 0; i < asked.size(); ++i) {
-    if (asked[i].kind != AxisChunks::Kind::length || asked[i].first != 0 || asked.size() != shape.size())
-      return {};
-    lengths.push_back(asked[i].length < 0 ? shape[i] : asked[i].length);
-  }
-  return lengths;
-}
-
 namespace detail {
 
 MORSEL_INLINE bool has_ending(std::string_view path, std::string_view ending) {
@@ -125,6 +109,22 @@ MORSEL_INLINE Region region_of(const std::string& text, const Shape& shape, cons
     ++axis;
   }
   return region;
+}
+
+/// Lengths of chunks as they were named, one per axis; empty if they are left to choose.
+MORSEL_INLINE Shape asked_lengths(const ChunkSpec& spec, const Shape& shape) {
+  std::vector<AxisChunks> asked;
+  if (spec.axes())
+    asked = *spec.axes();
+  else if (spec.all())
+    asked.assign(shape.size(), *spec.all());
+  Shape lengths;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    if (asked[i].kind != AxisChunks::Kind::length || asked[i].first != 0 || asked.size() != shape.size())
+      return {};
+    lengths.push_back(asked[i].length < 0 ? shape[i] : asked[i].length);
+  }
+  return lengths;
 }
 
 MORSEL_INLINE AnyChunkSink sink_for(const Saving& saving, const SaveOptions& options) {

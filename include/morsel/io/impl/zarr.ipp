@@ -271,6 +271,12 @@ MORSEL_INLINE int format_to_write(const AnyStore& store, const std::string& path
     end = path.find('/', end == 0 ? 0 : end + 1);
   }
   const int format = asked ? (*asked)[0] - '0' : above.value_or(3);
+  if (format == 3 && (path.starts_with("__") || path.find("/__") != std::string::npos))
+    fail(Errc::invalid_argument,
+         doing +
+             ": names that start with '__' are reserved in Zarr version 3, no reader would list it; "
+             "expected another name, or version 2, got '" +
+             path + "'");
   if (above && *above != format)
     fail(Errc::invalid_argument,
          doing + ": the groups above it are of another version of Zarr; expected zarr_format " +
