@@ -1,5 +1,6 @@
 // The compiled bodies of layer io.
 #include <morsel/io/impl/attributes_json.ipp>
+#include <morsel/io/impl/chunk_sink.ipp>
 #include <morsel/io/impl/codec.ipp>
 #include <morsel/io/impl/codec_chain.ipp>
 #include <morsel/io/impl/codec_registry.ipp>

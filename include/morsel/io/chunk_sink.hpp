@@ -6,9 +6,11 @@
 #include <morsel/array/buffer.hpp>
 #include <morsel/array/dtype.hpp>
 #include <morsel/array/grid.hpp>
+#include <morsel/io/chunk_source.hpp>
 #include <span>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -27,7 +29,8 @@ struct SinkSpec {
 /// `scratch`, `scratch_bytes(region)` long, and allocates nothing else.
 ///
 /// Fails: io_error (disk full), already_exists. `identity` is that of the source that reading the target
-/// gives: saving onto an input is refused by comparing them.
+/// gives. Optional: `files()`, the canonical paths of what `commit` replaces (see NamesFiles). Saving onto an
+/// input is refused by comparing both.
 template <class S>
 concept ChunkSink = std::move_constructible<S> &&
     requires(S& s, const S& c, const Region& region, const BufferView& values, std::span<std::byte> scratch,
@@ -65,6 +68,7 @@ class AnyChunkSink {
   void commit() { self_->commit(); }
   bool has(const Region& region) const { return self_->has(region); }
   std::string identity() const { return self_->identity(); }
+  std::vector<std::string> files() const { return self_->files(); }
 
  private:
   struct Interface {
@@ -75,6 +79,7 @@ class AnyChunkSink {
     virtual void commit() = 0;
     virtual bool has(const Region&) const = 0;
     virtual std::string identity() const = 0;
+    virtual std::vector<std::string> files() const = 0;
   };
   template <class S>
   struct Model final : Interface {
@@ -91,10 +96,22 @@ class AnyChunkSink {
       return false;
     }
     std::string identity() const override { return sink_.identity(); }
+    std::vector<std::string> files() const override {
+      if constexpr (NamesFiles<S>) return sink_.files();
+      return {};
+    }
     S sink_;
   };
   std::shared_ptr<Interface> self_;
 };
 static_assert(ChunkSink<AnyChunkSink>);
 
+/// True if what the sink replaces is what the source reads: by identity, or because a file of one is a file
+/// of the other or lies inside it.
+bool writes_onto(const AnyChunkSink& sink, const AnyChunkSource& source);
+
 }  // namespace morsel::inline MORSEL_ABI
+
+#if defined(MORSEL_HEADER_ONLY)
+#include <morsel/io/impl/chunk_sink.ipp>
+#endif

@@ -113,6 +113,13 @@ concept PredictsRequests = ChunkSource<S> && requires(const S& s, const Dims& ch
   { s.requests(chunk, region) } -> std::same_as<Index>;
 };
 
+/// Optional ability: canonical paths of the files, or of the directories of files, that are read. Results are
+/// not saved onto them.
+template <class S>
+concept NamesFiles = requires(const S& s) {
+  { s.files() } -> std::convertible_to<std::vector<std::string>>;
+};
+
 /// A shared, immutable handle on any source; models ChunkSource itself.
 class AnyChunkSource {
  public:
@@ -138,6 +145,7 @@ class AnyChunkSource {
   Index requests(const Dims& chunk, const Region& region) const { return self_->requests(chunk, region); }
   std::string identity() const { return self_->identity(); }
   std::string version() const { return self_->version(); }
+  std::vector<std::string> files() const { return self_->files(); }
 
  private:
   struct Interface {
@@ -153,6 +161,7 @@ class AnyChunkSource {
     virtual Index requests(const Dims&, const Region&) const = 0;
     virtual std::string identity() const = 0;
     virtual std::string version() const = 0;
+    virtual std::vector<std::string> files() const = 0;
   };
   template <class S>
   struct Model final : Interface {
@@ -180,6 +189,10 @@ class AnyChunkSource {
     }
     std::string identity() const override { return source_.identity(); }
     std::string version() const override { return source_.version(); }
+    std::vector<std::string> files() const override {
+      if constexpr (NamesFiles<S>) return source_.files();
+      return {};
+    }
     S source_;
   };
   std::shared_ptr<const Interface> self_;

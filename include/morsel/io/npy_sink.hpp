@@ -36,6 +36,7 @@ class NpySink {
   /// **Fails**: io_error; already_exists if the target has come into being meanwhile.
   void commit();
   std::string identity() const;
+  std::vector<std::string> files() const;
 
  private:
   struct Target;

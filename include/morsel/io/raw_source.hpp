@@ -80,6 +80,7 @@ class RawSource {
   Index requests(const Dims& chunk, const Region& region) const;
   std::string identity() const { return options_.identity; }
   std::string version() const { return file_.version(); }
+  std::vector<std::string> files() const { return {file_.path()}; }
 
  private:
   File file_;

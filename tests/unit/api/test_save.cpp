@@ -100,6 +100,57 @@ TEST_CASE("save refuses what exists, what it reads from, and endings it does not
   CHECK(folder.count() == 1);
 }
 
+TEST_CASE("a target is one of the sources by its file, however that is opened", "[api][save]") {
+  const Folder folder;
+  const std::string path = folder.file("a.npy");
+  save(counting<int>({5}), path);
+  std::filesystem::create_symlink("a.npy", folder.path / "link.npy");
+  const auto mapped = memmap<int>(path, {.shape = {5}, .offset = 128});
+  CHECK(text_of(mapped) == "(5,): 0 1 2 3 4");
+  OpenOptions kept;
+  kept.options = {{"keep_bool_bytes", "1"}};
+  for (const std::string& target : {path, folder.file("link.npy"), folder.file("./a.npy")}) {
+    const auto refused = [&](const AnyLazyArray& a) {
+      return contains(failure_of([&] { save(a, target, {.overwrite = true}); }),
+                      "the array is read from this file; expected another target");
+    };
+    CHECK(refused(mapped + 1));
+    CHECK(refused(open_any(path, kept)));
+  }
+  save(mapped + 1, folder.file("b.npy"));
+  CHECK(text_of(open<int>(folder.file("b.npy"))) == "(5,): 1 2 3 4 5");
+  CHECK(text_of(open<int>(path)) == "(5,): 0 1 2 3 4");
+}
+
+TEST_CASE("two openings of a file that differ in what they read are two values", "[api][open]") {
+  const Folder folder;
+  const std::string path = folder.file("b.npy");
+  save(counting<bool>({4}), path);
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-4, std::ios::end);
+    file.write("\x00\x01\x02\xff", 4);
+  }
+  OpenOptions options;
+  options.options = {{"keep_bool_bytes", "1"}};
+  const auto whole = open<bool>(path);
+  const AnyLazyArray kept = open_any(path, options);
+  CHECK(whole.edge().node->hash != kept.edge().node->hash);
+  const auto bytes_of = [&](const char* name) {
+    std::ifstream file(folder.file(name), std::ios::binary);
+    file.seekg(-4, std::ios::end);
+    std::string bytes(4, '\0');
+    file.read(bytes.data(), 4);
+    return bytes;
+  };
+  save({}, {{whole, folder.file("whole1.npy")}, {kept, folder.file("kept1.npy")}});
+  save({}, {{kept, folder.file("kept2.npy")}, {whole, folder.file("whole2.npy")}});
+  for (const char* name : {"whole1.npy", "whole2.npy"})
+    CHECK(bytes_of(name) == std::string("\x00\x01\x01\x01", 4));
+  for (const char* name : {"kept1.npy", "kept2.npy"})
+    CHECK(bytes_of(name) == std::string("\x00\x01\x02\xff", 4));
+}
+
 TEST_CASE("a raw file opens as an array", "[api][open]") {
   const Folder folder;
   {

@@ -179,21 +179,17 @@ MORSEL_INLINE AnyChunkSink sink_for(const Saving& saving, const SaveOptions& opt
 }
 
 /// Refuses a target that one of the values is read from.
-MORSEL_INLINE void refuse_own_source(const std::vector<Edge>& values, const std::string& target,
+MORSEL_INLINE void refuse_own_source(const std::vector<Edge>& values, const AnyChunkSink& sink,
                                      const std::string& path) {
   std::unordered_set<const Node*> seen;
-  std::vector<Edge> open = values;
-  while (!open.empty()) {
-    const Edge value = std::move(open.back());
-    open.pop_back();
-    if (!seen.insert(value.node.get()).second) continue;
-    if (const auto* source = std::get_if<SourceNode>(&value.node->payload))
-      if (source->source.identity() == target)
-        fail(Errc::invalid_argument,
-             "save '" + path +
-                 "': the array is read from this file; expected another target, got one of its own sources");
-    for (Edge& input : inputs_of(*value.node)) open.push_back(std::move(input));
-  }
+  for (const Edge& value : values)
+    for_each_node(value.node, seen, [&](const NodePtr& node) {
+      if (const auto* source = std::get_if<SourceNode>(&node->payload))
+        if (writes_onto(sink, source->source))
+          fail(Errc::invalid_argument, "save '" + path +
+                                           "': the array is read from this file; expected another target, "
+                                           "got one of its own sources");
+    });
 }
 
 }  // namespace detail
@@ -203,7 +199,7 @@ MORSEL_INLINE SavePlan plan_save(const SaveOptions& options, const std::vector<S
   for (const Saving& saving : savings) plan.values.push_back(saving.array.edge());
   for (const Saving& saving : savings) {
     AnyChunkSink sink = detail::sink_for(saving, options);
-    detail::refuse_own_source(plan.values, sink.identity(), saving.path);
+    detail::refuse_own_source(plan.values, sink, saving.path);
     for (const Target& earlier : plan.targets)
       if (std::get<SinkTarget>(earlier).sink.identity() == sink.identity())
         fail(Errc::invalid_argument, "save '" + saving.path +

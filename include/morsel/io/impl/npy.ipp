@@ -561,7 +561,7 @@ MORSEL_INLINE OpenedArray open_npy(const std::string& path, const NpyOptions& op
   detail::check_npy_size(header, file_bytes, doing);
   RawSourceOptions source;
   source.format = "npy";
-  source.identity = "npy:" + file.path();
+  source.identity = "npy:" + file.path() + (options.keep_bool_bytes ? "?bool_bytes" : "");
   source.order = header.fortran_order ? "F" : "C";
   source.access = options.access;
   source.drop_cache = options.drop_cache;

@@ -308,4 +308,6 @@ MORSEL_INLINE void NpySink::commit() {
 
 MORSEL_INLINE std::string NpySink::identity() const { return "npy:" + target_->path; }
 
+MORSEL_INLINE std::vector<std::string> NpySink::files() const { return {target_->path}; }
+
 }  // namespace morsel::inline MORSEL_ABI

@@ -193,6 +193,7 @@ class DeflatedNpySource {
   }
   std::string identity() const { return identity_; }
   std::string version() const { return member_->file().version(); }
+  std::vector<std::string> files() const { return {member_->file().path()}; }
 
  private:
   std::shared_ptr<DeflatedMember> member_;
@@ -280,7 +281,8 @@ MORSEL_INLINE OpenedArray open_npz(const std::string& path, const std::string& n
                               ", got '" + name + "'");
   }
   const std::string doing = "opening '" + path + "/" + member->name + "'";
-  const std::string identity = "npz:" + directory.file().path() + "#" + member->name;
+  const std::string identity =
+      "npz:" + directory.file().path() + "#" + member->name + (options.keep_bool_bytes ? "?bool_bytes" : "");
   if (member->method == 0) return detail::open_stored_npy(directory, *member, doing, identity, options);
 #if MORSEL_HAVE_ZLIB
   if (member->method == 8) return detail::open_deflated_npy(directory, *member, doing, identity, options);

@@ -542,7 +542,7 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
   for (const Target& target : targets)
     if (const auto* sink = std::get_if<SinkTarget>(&target))
       for (const PlannedSource& source : plan.sources)
-        if (sink->sink.identity() == source.source.identity())
+        if (writes_onto(sink->sink, source.source))
           fail(Errc::already_exists,
                "saving: the target is one of the expression's own sources; expected another path, got " +
                    source.source.identity());

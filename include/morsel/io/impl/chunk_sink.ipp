@@ -1,0 +1,28 @@
+#pragma once
+
+#include <algorithm>
+#include <morsel/io/chunk_sink.hpp>
+
+namespace morsel::inline MORSEL_ABI {
+
+namespace detail {
+
+/// Is the canonical path `inner` the same as `outer`, or inside it?
+MORSEL_INLINE bool lies_in(const std::string& inner, const std::string& outer) {
+  if (inner.compare(0, outer.size(), outer) != 0) return false;
+  return inner.size() == outer.size() || inner[outer.size()] == '/' ||
+         (!outer.empty() && outer.back() == '/');
+}
+
+}  // namespace detail
+
+MORSEL_INLINE bool writes_onto(const AnyChunkSink& sink, const AnyChunkSource& source) {
+  if (sink.identity() == source.identity()) return true;
+  const std::vector<std::string> written = sink.files(), read = source.files();
+  return std::any_of(written.begin(), written.end(), [&](const std::string& w) {
+    return std::any_of(read.begin(), read.end(),
+                       [&](const std::string& r) { return detail::lies_in(w, r) || detail::lies_in(r, w); });
+  });
+}
+
+}  // namespace morsel::inline MORSEL_ABI
