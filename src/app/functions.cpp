@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <complex>
+#include <cstring>
 #include <limits>
+#include <morsel/api/map.hpp>
 #include <morsel/io/generated.hpp>
 #include <optional>
 
@@ -116,6 +119,24 @@ int axis_or_only(const Arguments& args, std::size_t i, const Edge& edge, const c
                                      ": without axis the array would be flattened, which is not supported; " +
                                      "expected axis=, got an array of shape " + to_string(edge.shape()));
   return 0;
+}
+
+/// Complex numbers rounded to `decimals`, each part as a number of its own: infinities and signs of zero
+/// stay.
+template <class T>
+Edge round_parts(const Edge& edge, Index decimals) {
+  T scale{};
+  const auto element =
+      element_of(literal(std::pow(10.0, static_cast<double>(std::abs(decimals)))), type_of<T>);
+  std::memcpy(&scale, element.data(), sizeof scale);
+  const auto rounded = [scale, decimals](T part) {
+    return decimals > 0 ? std::nearbyint(part * scale) / scale : std::nearbyint(part / scale) * scale;
+  };
+  const auto kernel = [rounded](const std::complex<T>& z) {
+    return std::complex<T>(rounded(z.real()), rounded(z.imag()));
+  };
+  return map_elements(std::make_shared<const UserKernel>(make_user_kernel<std::complex<T>>("round", kernel)),
+                      {edge});
 }
 
 /// start:stop:step on one axis.
@@ -276,6 +297,8 @@ void add_elementwise(Table& t) {
           if (std::abs(decimals) > 308) args.refuse(1, "between -308 and 308 decimals");
           const bool is_whole = x.dtype().is_numeric() && !is_inexact(type_of_edge(x));
           if (is_whole && decimals > 0) return x;
+          if (x.dtype() == DType(Type::complex64)) return round_parts<float>(x, decimals);
+          if (x.dtype() == DType(Type::complex128)) return round_parts<double>(x, decimals);
           const Scalar scale = literal(std::pow(10.0, static_cast<double>(std::abs(decimals))));
           const auto rounded = [&](const Edge& part) {
             const Edge scaled = elementwise(decimals > 0 ? Op::multiply : Op::divide, {part, scale});
@@ -601,7 +624,8 @@ void add_views(Table& t) {
         });
   t.add("repeat", "x|a, repeats, axis=None", "each element of an axis repeated so many times",
         [](const Arguments& args) -> Value {
-          const Edge x = args.array(0);
+          Edge x = args.array(0);
+          if (x.shape().empty()) x = expand_dims(x, 0);  // as NumPy: a 0-d array has one element to repeat
           const int axis = axis_or_only(args, 2, x, "repeat");
           const Index times = args.integer(1);
           if (times < 0) args.refuse(1, "a number >= 0");

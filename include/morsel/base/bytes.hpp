@@ -14,8 +14,9 @@ inline constexpr std::size_t MiB = std::size_t{1} << 20;
 inline constexpr std::size_t GiB = std::size_t{1} << 30;
 inline constexpr std::size_t TiB = std::size_t{1} << 40;
 
-/// Bytes written as text: a number, to the nearest byte, with an optional unit B, K, KB, KiB, M, ... T, TiB
-/// (case-insensitive; KB, MB, ... are powers of 1000, all others of 1024). **Fails**: syntax_error; overflow.
+/// Bytes written as text: a number, to the nearest byte, with an optional unit B (byte, bytes), K, KB, KiB,
+/// M, ... T, TiB (case-insensitive; KB, MB, ... are powers of 1000, all others of 1024). **Fails**:
+/// syntax_error; overflow.
 std::size_t parse_bytes(std::string_view text);
 
 /// "4.00 MiB", "999 B": three significant digits, binary units.

@@ -1,11 +1,28 @@
 #include <app/functions.hpp>
+#include <app/interpret.hpp>
+#include <bit>
 #include <catch2/catch.hpp>
 #include <fstream>
+#include <limits>
 #include <set>
 #include <sstream>
+#include <support/evaluate.hpp>
 #include <support/paths.hpp>
 
 using namespace morsel;
+
+namespace {
+
+/// The value of an expression of `x`.
+test::Whole value_of(const std::string& expression, const Edge& x) {
+  const auto lookup = [&](const std::string& name) -> std::optional<app::Value> {
+    if (name != "x") return std::nullopt;
+    return app::Value(x);
+  };
+  return test::value_of(app::array_of(app::interpret(*app::parse_expression(expression), lookup)));
+}
+
+}  // namespace
 
 TEST_CASE("every operation of the kernel is a function of expressions, under every name it has there",
           "[app]") {
@@ -80,4 +97,35 @@ TEST_CASE("dtypes have the names that Python and NumPy give them", "[app]") {
   }
   CHECK_THROWS_AS(app::numeric_dtype("S5"), Error);
   CHECK_THROWS_AS(app::numeric_dtype("nonsense"), Error);
+}
+
+TEST_CASE("the parts of a complex number are rounded one by one", "[app]") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  // As NumPy 2 rounds them.
+  const std::complex<double> given[] = {{1.005, 2.675}, {inf, 1.234}, {-0.001, -0.001}, {1234.5678, -0.125}},
+                             hundredths[] = {{1.0, 2.68}, {inf, 1.23}, {-0.0, -0.0}, {1234.57, -0.12}},
+                             tens[] = {{0.0, 0.0}, {inf, 0.0}, {-0.0, -0.0}, {1230.0, -0.0}};
+  const auto bytes = std::make_shared<std::vector<std::complex<double>>>(std::begin(given), std::end(given));
+  const Edge x = make_source(
+      memory_source(Type::complex128,
+                    BufferView::c_order(reinterpret_cast<std::byte*>(bytes->data()), {4}, 16), bytes),
+      View::identity({4}), {}, "x");
+  const test::Whole two = value_of("round(x, 2)", x), minus_one = value_of("round(x, -1)", x);
+  for (std::size_t i = 0; i < 8; ++i) {
+    CAPTURE(i);
+    const auto part = [i](const std::complex<double>* z) {
+      return std::bit_cast<std::uint64_t>(i % 2 ? z[i / 2].imag() : z[i / 2].real());
+    };
+    CHECK(test::element<std::uint64_t>(two, i) == part(hundredths));
+    CHECK(test::element<std::uint64_t>(minus_one, i) == part(tens));
+  }
+}
+
+TEST_CASE("repeating a 0-d array gives a list of it", "[app]") {
+  const Edge x = test::reduced(Reduction::max, test::Counted::make({5}, {5}).edge);
+  for (const char* expression : {"repeat(x, 3)", "repeat(x, 3, axis=0)"}) {
+    const test::Whole three = value_of(expression, x);
+    CHECK(three.shape == Shape{3});
+    CHECK(test::element<double>(three, 2) == 4);
+  }
 }

@@ -31,6 +31,9 @@ TEST_CASE("byte sizes are read with binary and decimal units", "[base]") {
       {"9007199254740993", 9007199254740993},
       {"9223372036854775807", std::numeric_limits<std::int64_t>::max()},
       {"9007199254740993 B", 9007199254740993},
+      {"98304 bytes", 98304},
+      {"98304bytes", 98304},
+      {"1 Byte", 1},
   };
   for (const auto& [text, bytes] : table) {
     INFO(text);
@@ -41,8 +44,8 @@ TEST_CASE("byte sizes are read with binary and decimal units", "[base]") {
 
 TEST_CASE("text that is no byte size is refused", "[base]") {
   for (const char* text :
-       {"",    " ",   "MiB",   "-1",    "+1",    "1X",    "1KiBs", "1 2", "0x10", "1..2", "nan",
-        "inf", "1KK", "1,5GB", "1.5.2", "12abc", "bytes", ".",     "1e",  ".k",   "1B1"}) {
+       {"",    " ",     "MiB",   "-1",    "+1",    "1X",       "1KiBs",   "1 2", "0x10", "1..2", "nan", "inf",
+        "1KK", "1,5GB", "1.5.2", "12abc", "bytes", "1 bytess", "1kbytes", ".",   "1e",   ".k",   "1B1"}) {
     INFO(text);
     try {
       parse_bytes(text);

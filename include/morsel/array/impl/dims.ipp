@@ -52,6 +52,10 @@ MORSEL_INLINE Shape broadcast_shapes(const Shape& a, const Shape& b) {
 
 MORSEL_INLINE int normalize_axis(Index axis, int rank, const char* doing) {
   const Index normal = axis < 0 ? axis + rank : axis;
+  if (rank == 0)
+    fail(Errc::out_of_range, std::string(doing) +
+                                 ": axis of a 0-d array; expected an array with axes, got axis " +
+                                 std::to_string(axis));
   if (normal < 0 || normal >= rank)
     fail(Errc::out_of_range, std::string(doing) + ": axis out of range; expected -" + std::to_string(rank) +
                                  " to " + std::to_string(rank - 1) + ", got " + std::to_string(axis));

@@ -60,7 +60,7 @@ struct DecimalReader {
 MORSEL_INLINE std::uint64_t factor_of_unit(std::string_view text) {
   std::string unit;
   for (const char c : text) unit += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  if (unit.empty() || unit == "b") return 1;
+  if (unit.empty() || unit == "b" || unit == "byte" || unit == "bytes") return 1;
   const std::size_t power = std::string_view("kmgtp").find(unit[0]);
   const std::string rest = unit.substr(1);
   if (power == std::string_view::npos) return 0;
