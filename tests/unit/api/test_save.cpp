@@ -125,7 +125,7 @@ TEST_CASE("a target is one of the sources by its file, however that is opened", 
 TEST_CASE("two openings of a file that differ in what they read are two values", "[api][open]") {
   const Folder folder;
   const std::string path = folder.file("b.npy");
-  save(counting<bool>({4}), path);
+  save(zeros<bool>({4}), path);
   {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(-4, std::ios::end);

@@ -160,7 +160,8 @@ TEST_CASE("ways through a graph that cannot be shared are refused, not followed 
     x = plus(concat({take(x, {1, 0, 2}, 0), part(x, "3:")}, 0), take(x, std::vector<Index>(1000, 1), 0));
   CHECK(contains(
       failure_of([&] { plan_of({x}); }),
-      "unsupported: planning 'add': its values are joined along too many ways; expected at most 8192"));
+      "unsupported: planning 'add': too many inputs and nested expressions in one pass over an array; "
+      "expected at most 8192, got more"));
 }
 
 TEST_CASE("planning gives up when it is asked to stop", "[plan]") {

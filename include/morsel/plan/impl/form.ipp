@@ -528,10 +528,11 @@ class Former {
     }
     if (build.stage.ports.size() >= cost::most_ports)
       fail(Errc::unsupported, "planning '" + build.stage.name +
-                                  "': its values are joined along too many ways; expected at most " +
+                                  "': too many inputs and nested expressions in one pass over an array; "
+                                  "expected at most " +
                                   std::to_string(cost::most_ports) +
-                                  " inputs and nested expressions in a stage, got more: save or compute a "
-                                  "value in between");
+                                  ", got more (parts that are joined again and again are read along many "
+                                  "ways: save or compute a value in between)");
     build.stage.ports.push_back(std::move(building.port));
     const int number = static_cast<int>(build.stage.ports.size()) - 1;
     build.ports[{entry.node.get(), building.place.origin}].push_back({number, std::move(building.place)});
