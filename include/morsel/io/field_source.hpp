@@ -22,6 +22,7 @@ class FieldSource {
   Index requests(const Dims& chunk, const Region& region) const;
   std::string identity() const { return records_.identity() + "?field=" + field_.name; }
   std::string version() const { return records_.version(); }
+  std::vector<std::string> files() const { return records_.files(); }
 
  private:
   Region of_records(const Region& region) const;

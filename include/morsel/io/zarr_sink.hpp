@@ -45,6 +45,7 @@ class ZarrSink {
              std::stop_token stop);
   void commit();
   std::string identity() const;
+  std::vector<std::string> files() const { return {identity()}; }
 
  private:
   struct State;

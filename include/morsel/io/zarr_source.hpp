@@ -33,6 +33,8 @@ class ZarrSource {
   Index requests(const Dims& chunk, const Region& region) const;
   std::string identity() const;
   std::string version() const;
+  /// The array's directory, as the store names it.
+  std::vector<std::string> files() const { return {identity()}; }
 
  private:
   struct State;
