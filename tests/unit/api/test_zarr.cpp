@@ -440,6 +440,11 @@ TEST_CASE("what cannot be saved is refused with a reason", "[api][zarr]") {
   CHECK(contains(refused({.options = {{"fill_value", "\"x\""}}}), "fill_value"));
   CHECK(contains(refused({.chunks = {{3, 5}, {4, 4}}}), "unequal lengths"));
   CHECK(keys_of(store).empty());
+  for (const char* path : {"..", "a/../b", ".", "a/."})
+    CHECK(contains(failure_of([&] { save(a, store, path); }), "a path inside of a hierarchy"));
+  CHECK(keys_of(store).empty());
+  save(a, store, "//deep///b/");
+  CHECK(open<float>(store, "deep/b").shape() == Shape{8, 8});
 }
 
 TEST_CASE("damaged chunks and shards are errors that name them", "[api][zarr]") {

@@ -122,6 +122,19 @@ MORSEL_INLINE OpenedArray open_node(const StoreAt& at, const std::string& path, 
   return {std::move(source), view};
 }
 
+/// A path inside of a hierarchy without empty parts. **Fails**: invalid_argument for ones that lead
+/// elsewhere.
+MORSEL_INLINE std::string path_inside(std::string_view path) {
+  std::string out;
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    if (end > begin) out += (out.empty() ? "" : "/") + std::string(path.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  if (!out.empty()) check_key(out, "a path inside of a hierarchy");
+  return out;
+}
+
 /// `path` up to the container's own name, and what follows inside: the first part that ends in one of the
 /// endings, else the longest directory that is a hierarchy, else all of it.
 MORSEL_INLINE std::pair<std::string, std::string> split_target(const std::string& path) {
@@ -130,8 +143,7 @@ MORSEL_INLINE std::pair<std::string, std::string> split_target(const std::string
     const std::string prefix = path.substr(0, end);
     if (is_named(prefix)) {
       std::string inside = end == std::string::npos ? "" : path.substr(end + 1);
-      while (!inside.empty() && inside.back() == '/') inside.pop_back();
-      return {prefix, inside};
+      return {prefix, path_inside(inside)};
     }
     if (end == std::string::npos) return {path, ""};
   }
@@ -411,7 +423,7 @@ MORSEL_INLINE OpenedArray open_zarr(const AnyStore& store, std::string_view path
 
 MORSEL_INLINE AnyChunkSink create_zarr(const AnyStore& store, const std::string& root, std::string_view path,
                                        const NewArray& made) {
-  const std::string inside(path);
+  const std::string inside = detail::path_inside(path);
   const std::string doing =
       "save '" + (root.empty() ? store.identity() : root) + (inside.empty() ? "" : "/" + inside) + "'";
   detail::OptionReader options(made.options, doing);
