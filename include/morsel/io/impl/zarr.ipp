@@ -390,7 +390,7 @@ MORSEL_INLINE ZarrTarget zarr_target(const std::string& path, const FormatOption
 
 MORSEL_INLINE void create_zarr_group(const AnyStore& store, std::string_view path,
                                      const Attributes& attributes, const FormatOptions& options) {
-  const std::string inside(path);
+  const std::string inside = detail::path_inside(path);
   const std::string doing = "make group '" + store.identity() + (inside.empty() ? "" : "/" + inside) + "'";
   detail::OptionReader reader(options, doing);
   const std::optional<std::string> asked = reader.take("zarr_format", {"2", "3"});
