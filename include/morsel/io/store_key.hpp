@@ -18,6 +18,11 @@ std::string_view check_prefix(std::string_view prefix);
 /// sizes.
 ByteRange resolve_range(ByteRange range, Index value_bytes, std::size_t room_bytes, std::string_view key);
 
+/// The path in the identity of a store of files, "file:/data/a.zarr"; others as they are.
+inline std::string place_of_identity(const std::string& identity) {
+  return identity.starts_with("file:") ? identity.substr(5) : identity;
+}
+
 /// A whole value in fresh memory, nothing if there is none. For metadata: chunks go through `get` into booked
 /// memory.
 /// **Fails**: corrupt_data if it is larger than `max_bytes`.

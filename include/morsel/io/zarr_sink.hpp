@@ -4,6 +4,7 @@
 #include <memory>
 #include <morsel/io/chunk_sink.hpp>
 #include <morsel/io/store.hpp>
+#include <morsel/io/store_key.hpp>
 #include <morsel/io/zarr_metadata.hpp>
 #include <optional>
 #include <string>
@@ -45,7 +46,7 @@ class ZarrSink {
              std::stop_token stop);
   void commit();
   std::string identity() const;
-  std::vector<std::string> files() const { return {identity()}; }
+  std::vector<std::string> files() const { return {place_of_identity(identity())}; }
 
  private:
   struct State;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <morsel/io/chunk_source.hpp>
 #include <morsel/io/store.hpp>
+#include <morsel/io/store_key.hpp>
 #include <morsel/io/zarr_metadata.hpp>
 #include <string>
 #include <vector>
@@ -33,8 +34,8 @@ class ZarrSource {
   Index requests(const Dims& chunk, const Region& region) const;
   std::string identity() const;
   std::string version() const;
-  /// The array's directory, as the store names it.
-  std::vector<std::string> files() const { return {identity()}; }
+  /// The array's directory; in other stores its identity.
+  std::vector<std::string> files() const { return {place_of_identity(identity())}; }
 
  private:
   struct State;
