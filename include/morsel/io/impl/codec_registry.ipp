@@ -86,7 +86,6 @@ MORSEL_INLINE std::string why_no_codec(const std::string& name) {
   if (is_any({"vlen-utf8", "vlen-bytes", "vlen-array", "vlen", "vlen_v2", "n5_varlen"}))
     return "strings and lists of variable length, which are not elements of an array";
   if (is_any({"optional"})) return "a codec for elements that may be missing, which no dtype here has";
-  if (is_any({"n5_default", "n5"})) return "blocks of N5 within Zarr; expected the N5 data set itself";
   if (is_any({"base64", "categorize"})) return "a codec for text, which Morsel does not keep in arrays";
   if (is_any({"conditional", "pad", "offset", "singleton_dim", "jpeg", "jpegxl", "jpeg2k", "lzw", "arrow-ipc",
               "nanovdb", "label_multiset", "n5_label_multiset"}))
