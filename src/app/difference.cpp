@@ -8,6 +8,7 @@
 #include <limits>
 #include <morsel/api/map.hpp>
 #include <morsel/api/reduction.hpp>
+#include <morsel/base/sort_stably.hpp>
 
 namespace morsel::app {
 namespace {
@@ -119,9 +120,9 @@ bool differ(A a, B b, const Tolerance& tolerance) {
   } else {
     constexpr double infinity = std::numeric_limits<double>::infinity();
     const double size = magnitude_of(b);
-    const bool within = (magnitude_of(a) < infinity) & (size < infinity) &
-                        (error <= tolerance.absolute + tolerance.relative * size);
-    return !((error == 0) | within | (is_nan(a) & is_nan(b)));
+    const bool within = magnitude_of(a) < infinity && size < infinity &&
+                        error <= tolerance.absolute + tolerance.relative * size;
+    return !(error == 0 || within || (is_nan(a) && is_nan(b)));
   }
 }
 
@@ -337,8 +338,7 @@ void append_runs(std::vector<std::size_t>& runs, const DType& dtype, std::size_t
   };
   if (!dtype.is_record()) return append(begin, begin + dtype.item_bytes());
   std::vector<Field> fields = dtype.fields();
-  std::stable_sort(fields.begin(), fields.end(),
-                   [](const Field& x, const Field& y) { return x.offset_bytes < y.offset_bytes; });
+  sort_stably(fields, [](const Field& x, const Field& y) { return x.offset_bytes < y.offset_bytes; });
   for (const Field& field : fields) {
     const std::size_t at = begin + field.offset_bytes, bytes = field.dtype.item_bytes();
     const auto count = static_cast<std::size_t>(size_of(field.shape));

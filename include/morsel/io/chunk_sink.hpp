@@ -106,6 +106,9 @@ class AnyChunkSink {
 };
 static_assert(ChunkSink<AnyChunkSink>);
 
+/// Do two sinks write the same files, or one inside the directory of the other?
+bool overlap(const AnyChunkSink& one, const AnyChunkSink& other);
+
 /// True if what the sink replaces is what the source reads: by identity, or because a file of one is a file
 /// of the other or lies inside it.
 bool writes_onto(const AnyChunkSink& sink, const AnyChunkSource& source);

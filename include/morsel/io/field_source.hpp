@@ -25,6 +25,8 @@ class FieldSource {
   std::vector<std::string> files() const { return records_.files(); }
 
  private:
+  /// Before the records' bytes stands whether there are some.
+  static constexpr std::size_t mark_bytes = 64;
   Region of_records(const Region& region) const;
   Dims of_records(const Dims& chunk) const;
   BufferView member_of(const BufferView& records, const Region& region) const;

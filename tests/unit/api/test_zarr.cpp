@@ -46,6 +46,12 @@ std::vector<std::byte> bytes_of(const LazyArray<T>& a) {
   return bytes;
 }
 
+/// As the consolidated metadata say it.
+Shape hierarchy_shape(const AnyStore& store, const std::string& path) {
+  const std::optional<ZarrNode> node = ZarrHierarchy(store).find(path, ZarrDocuments::consolidated);
+  return node && node->shape ? *node->shape : Shape{};
+}
+
 void put(const AnyStore& store, const std::string& key, const std::string& text) {
   store.put(key, std::as_bytes(std::span(text.data(), text.size())));
 }
@@ -168,9 +174,9 @@ TEST_CASE("a slice reads what it needs", "[api][zarr]") {
     CHECK(bytes_of(b["0:8, 0:32"]) == bytes_of(a["0:8, 0:32"]));
     CHECK(chunk_gets == std::map<std::string, int>{{"a/c/0/0", 2}});
     CHECK(store.counts().read_bytes < 4 * 8 * 8 * 4 + 16 * 16 + 4 + 4096);
-    // The index is kept.
+    // A run that follows asks for the index anew: the shard may be another one by now.
     CHECK(bytes_of(b["8:16, 8:16"]) == bytes_of(a["8:16, 8:16"]));
-    CHECK(chunk_gets == std::map<std::string, int>{{"a/c/0/0", 3}});
+    CHECK(chunk_gets == std::map<std::string, int>{{"a/c/0/0", 4}});
     // All of it: one index and one run of inner chunks per shard.
     const auto fresh = open<float>(store, "a", {.chunks = {32, 32}});
     chunk_gets.clear();
@@ -349,6 +355,72 @@ TEST_CASE("regions and ends of an array are written, whole chunks or not", "[api
   }
 }
 
+TEST_CASE("a handle sees what has been written since, and nothing of what was there before", "[api][zarr]") {
+  const MemoryStore store;
+  SaveOptions options;
+  options.chunks = {2};
+  options.shards = {4};
+  options.codec = "zstd:3";
+  save(counting<std::int32_t>({8}), store, "a", options);
+  const auto a = open<std::int32_t>(store, "a");
+  CHECK(text_of(a) == "(8,): 0 1 2 3 4 5 6 7");
+  save(counting<std::int32_t>({4}) * 1000 + 123456, store, "a", {.region = "4:8"});
+  CHECK(text_of(a) == "(8,): 0 1 2 3 123456 124456 125456 126456");
+
+  // Chunks whose array has gone are no chunks of the next one.
+  store.erase("a/zarr.json");
+  save(zeros<std::int32_t>({8}), store, "a", options);
+  CHECK(text_of(open<std::int32_t>(store, "a")) == "(8,): 0 0 0 0 0 0 0 0");
+}
+
+TEST_CASE("a resumed save writes the documents that a killed one has not", "[api][zarr]") {
+  const MemoryStore store, whole;
+  const auto a = arange<std::int32_t>(8).with_attrs({{"units", "\"m\""}});
+  for (const char* format : {"2", "3"}) {
+    SaveOptions options;
+    options.options = {{"zarr_format", format}};
+    save(a, whole, format, options);
+    const std::string name(format);
+    options.resume = true;
+    // What a run leaves that is killed right behind its journal.
+    put(store, name + "/.morsel-save", "something else");
+    CHECK(contains(failure_of([&] { save(a, store, format, options); }),
+                   "an unfinished save of something else"));
+    std::string journal = "morsel save, resume with the same plan only\n" + fingerprint(a) + "\n";
+    for (const char* document : {"/zarr.json", "/.zarray", "/.zattrs"})
+      journal += get_text(whole, name + document).value_or("");
+    put(store, name + "/.morsel-save", journal);
+    CHECK(contains(failure_of([&] { save(a, store, format, {.region = "0:8"}); }), "not_found"));
+    save(a, store, format, options);
+    CHECK(open<std::int32_t>(store, format).attrs()[0].second == "\"m\"");
+    CHECK(text_of(open<std::int32_t>(store, format)) == text_of(a));
+    put(store, name + "/.morsel-save", journal);
+    CHECK(contains(failure_of([&] { save(a, store, format, {.region = "0:8"}); }),
+                   "expected it to be resumed first"));
+    store.erase(name + "/.morsel-save");
+  }
+}
+
+TEST_CASE("targets in one another, and links out of a hierarchy, are refused", "[api][zarr]") {
+  const test::TempDir dir;
+  const auto root = (dir / "x.zarr").string();
+  const auto a = counting<float>({4});
+  CHECK(contains(failure_of([&] { save({}, {{a, root}, {a, root + "/b"}}); }), "one into the other"));
+  save(a, root + "/g/a");
+  std::filesystem::create_directories(dir / "victim" / "keep");
+  std::filesystem::create_directory_symlink(dir / "victim", dir / "x.zarr" / "link");
+  SaveOptions options;
+  options.overwrite = true;
+  CHECK(contains(failure_of([&] { save(a, root + "/link/keep", options); }), "a symbolic link leads out"));
+  CHECK(std::filesystem::is_empty(dir / "victim" / "keep"));
+  CHECK(contains(failure_of([&] { save(open<float>(root + "/g/a"), root + "/g", options); }),
+                 "read from this file"));
+  // A store of files is replaced as a whole, too.
+  const auto fails = map([](float x) -> float { return x > 1 ? throw std::runtime_error("no") : x; }, a);
+  CHECK(contains(failure_of([&] { save(fails, FileStore(root), "g/a", options); }), "no"));
+  CHECK(bytes_of(open<float>(root + "/g/a")) == bytes_of(a));
+}
+
 TEST_CASE("several arrays go out in one pass", "[api][zarr]") {
   const test::TempDir dir;
   const auto a = counting<float>({8, 8}, {4, 4});
@@ -375,6 +447,9 @@ TEST_CASE("the metadata of a tree is consolidated on request", "[api][zarr]") {
     const ZarrHierarchy hierarchy(store);
     CHECK(hierarchy.children("g").size() == 2);
     CHECK(store.counts().lists == 0);
+    // It does not grow stale.
+    save(counting<float>({3}), store, "g/a", {.append = 0});
+    CHECK(hierarchy_shape(store, "g/a") == Shape{7});
   }
 }
 

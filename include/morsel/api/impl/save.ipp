@@ -6,6 +6,7 @@
 #include <morsel/api/save.hpp>
 #include <morsel/graph/hash.hpp>
 #include <morsel/io/zarr.hpp>
+#include <mutex>
 #include <unordered_set>
 
 namespace morsel::inline MORSEL_ABI {
@@ -16,16 +17,29 @@ MORSEL_INLINE std::string fingerprint(const AnyLazyArray& array) {
   std::string text = to_string(hasher.hash());
   std::unordered_set<const Node*> seen;
   std::vector<Edge> open{array.edge()};
+  // What only this process knows: functions, memory. Their nodes are remembered, so that no other one ever
+  // has the address of one of them.
   bool user_code = false;
+  static std::mutex mutex;
+  static std::vector<std::weak_ptr<const void>> remembered;
+  const auto remember = [&](std::shared_ptr<const void> code) {
+    const std::lock_guard lock(mutex);
+    remembered.push_back(std::move(code));
+    user_code = true;
+  };
   while (!open.empty()) {
     const Edge value = std::move(open.back());
     open.pop_back();
     if (!seen.insert(value.node.get()).second) continue;
-    if (const auto* call = std::get_if<ElementwiseNode>(&value.node->payload))
-      user_code |= call->user != nullptr;
-    user_code |= std::holds_alternative<MapChunksNode>(value.node->payload);
-    if (const auto* reduce = std::get_if<ReduceNode>(&value.node->payload))
-      user_code |= reduce->reducer->order() == MergeOrder::sequential;
+    const auto& payload = value.node->payload;
+    if (const auto* call = std::get_if<ElementwiseNode>(&payload); call && call->user) remember(call->user);
+    if (std::holds_alternative<MapChunksNode>(payload)) remember(value.node);
+    if (const auto* reduce = std::get_if<ReduceNode>(&payload);
+        reduce && reduce->reducer->order() == MergeOrder::sequential)
+      remember(reduce->reducer);
+    if (const auto* source = std::get_if<SourceNode>(&payload))
+      for (const std::string_view kind : {"function#", "memory:", "memory_store#", "spill:"})
+        user_code |= source->source.identity().starts_with(kind);
     for (Edge& input : inputs_of(*value.node)) open.push_back(std::move(input));
   }
   if (user_code) {
@@ -201,10 +215,11 @@ MORSEL_INLINE SavePlan plan_save(const SaveOptions& options, const std::vector<S
     AnyChunkSink sink = detail::sink_for(saving, options);
     detail::refuse_own_source(plan.values, sink, saving.path);
     for (const Target& earlier : plan.targets)
-      if (std::get<SinkTarget>(earlier).sink.identity() == sink.identity())
+      if (overlap(std::get<SinkTarget>(earlier).sink, sink))
         fail(Errc::invalid_argument, "save '" + saving.path +
-                                         "': two arrays go to one file; expected different paths, got '" +
-                                         saving.path + "' twice");
+                                         "': two arrays go to one place, or one into the other; expected "
+                                         "different paths, got '" +
+                                         saving.path + "' again");
     plan.targets.emplace_back(std::in_place_type<SinkTarget>, SinkTarget{std::move(sink)});
   }
   plan.run.memory = options.memory;

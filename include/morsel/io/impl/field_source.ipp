@@ -59,29 +59,36 @@ MORSEL_INLINE FetchCost FieldSource::cost(const Dims& chunk, const Region& regio
   cost.scratch_bytes = round_up(cost.scratch_bytes, 64) + bytes;
   cost.strided_scratch_bytes = 0;
   cost.in_place = false;
+  cost.encoded_bytes += mark_bytes;
   return cost;
 }
 
 MORSEL_INLINE Fetched FieldSource::fetch(const Dims& chunk, const Region& region, std::span<std::byte> room,
                                          FetchMode mode, std::stop_token stop) const {
-  Fetched fetched = records_.fetch(of_records(chunk), of_records(region), room, mode, std::move(stop));
+  if (!records_.spec().does_io) return {};
+  Fetched fetched =
+      records_.fetch(of_records(chunk), of_records(region), room.subspan(mark_bytes), mode, std::move(stop));
+  room[0] = std::byte{fetched.state == Fetched::State::missing};
   if (fetched.state == Fetched::State::missing && !uniform_fill_) {
     fetched.state = Fetched::State::filled;
     fetched.encoded_bytes = 0;
   }
+  if (fetched.state == Fetched::State::filled) fetched.encoded_bytes += mark_bytes;
   return fetched;
 }
 
 MORSEL_INLINE void FieldSource::decode(const Dims& chunk, const Region& region,
                                        std::span<const std::byte> encoded, BufferView out,
                                        std::span<std::byte> scratch) const {
+  const bool is_missing = records_.spec().does_io && !encoded.empty() && encoded[0] != std::byte{0};
+  encoded = encoded.subspan(std::min(encoded.size(), records_.spec().does_io ? mark_bytes : 0));
   const Region whole = of_records(region);
   const DType& dtype = records_.spec().dtype;
   const std::size_t bytes = static_cast<std::size_t>(whole.size()) * dtype.item_bytes();
   const FetchCost cost = records_.cost(of_records(chunk), whole);
   const std::span<std::byte> room = scratch.last(bytes);
   const BufferView records = BufferView::c_order(room.data(), whole.shape(), dtype.item_bytes());
-  if (encoded.empty() && records_.spec().does_io) {
+  if (is_missing) {
     fill_elements(records, records_.spec().fill.data());
   } else if (cost.in_place) {
     if (encoded.size() != bytes)

@@ -421,9 +421,13 @@ MORSEL_INLINE OpenedArray open_zarr(const AnyStore& store, std::string_view path
                            inside.empty() ? store.identity() : store.identity() + "/" + inside);
 }
 
-MORSEL_INLINE AnyChunkSink create_zarr(const AnyStore& store, const std::string& root, std::string_view path,
-                                       const NewArray& made) {
+MORSEL_INLINE AnyChunkSink create_zarr(const AnyStore& store, const std::string& given_root,
+                                       std::string_view path, const NewArray& made) {
   const std::string inside = detail::path_inside(path);
+  // A store of files is a directory, however it was given.
+  const std::string root = !given_root.empty()                     ? given_root
+                           : store.identity().starts_with("file:") ? store.identity().substr(5)
+                                                                   : "";
   const std::string doing =
       "save '" + (root.empty() ? store.identity() : root) + (inside.empty() ? "" : "/" + inside) + "'";
   detail::OptionReader options(made.options, doing);

@@ -173,6 +173,29 @@ struct ZarrSink::State {
       if (key.back() == '/') erase_all(store, key.substr(0, key.size() - 1));
   }
 
+  /// Chunks of an array that is no longer there.
+  void erase_chunks() const {
+    std::vector<std::string> keys;
+    store.list(path, [&](std::string_view found) {
+      const std::string_view name = found.substr(path.empty() ? 0 : path.size() + 1);
+      const bool named_by_number = !name.empty() && name[0] >= '0' && name[0] <= '9';
+      const bool is_chunk = array.keys.style == ChunkKeys::Style::v3
+                                ? name == "c" || name == "c/" || name.starts_with("c.")
+                                : named_by_number;
+      if (is_chunk) keys.emplace_back(found);
+    });
+    for (const std::string& found : keys)
+      if (found.back() == '/')
+        erase_all(store, found.substr(0, found.size() - 1));
+      else
+        store.erase(found);
+  }
+  /// Documents that are not as they should be; a run that was killed may have left some out.
+  void put_documents() const {
+    for (const auto& [name, text] : documents())
+      if (get_text(store, key(name)) != text) put_text(key(name), text);
+  }
+
   void begin() {
     const std::lock_guard lock(mutex);
     if (begun) return;
@@ -187,11 +210,20 @@ struct ZarrSink::State {
       } else if (options.overwrite) {
         erase_all(store, path);
       }
-      if (replacement.empty()) make_groups();
+      erase_chunks();
       put_text(key(detail::journal_name), journal_text());
-      for (const auto& [name, text] : documents()) put_text(key(name), text);
     }
+    if (replacement.empty()) make_groups();
+    put_documents();
     begun = true;
+  }
+
+  /// Consolidated metadata that is there must not grow stale; new one is made on request.
+  void refresh_consolidated(const AnyStore& hierarchy, int format) const {
+    const std::optional<std::string> text = get_text(hierarchy, format == 3 ? "zarr.json" : ".zmetadata");
+    const bool is_there =
+        text && (format == 2 || text->find("\"consolidated_metadata\"") != std::string::npos);
+    if (options.consolidate || is_there) consolidate_metadata(hierarchy, format);
   }
 
   /// Gives the document of an array that has been appended to its new shape; all else in it stays.
@@ -246,7 +278,7 @@ struct ZarrSink::State {
       BufferView values = BufferView::c_order(inner_room.data(), inner_extent, chunk.item_bytes);
       copy_elements(there, values);
       ShardFormat::Entry& entry = entries[number++];
-      if (detail::holds_only(values, array.fill)) return;
+      if (options.omit_empty_chunks && detail::holds_only(values, array.fill)) return;
       const BufferView seen{values.data, values.item_bytes, detail::permuted(values.shape, order),
                             detail::permuted(values.strides, order)};
       const std::size_t n =
@@ -301,6 +333,9 @@ MORSEL_INLINE ZarrSink::ZarrSink(AnyStore store, std::string root, std::string p
 
   if (!s.origin_given()) s.documents();  // what the format cannot say is refused before anything is written
   if (s.origin_given()) {
+    if (s.journal())
+      fail(Errc::already_exists,
+           s.doing + ": an unfinished save of the array is there; expected it to be resumed first");
     s.existing = ZarrSource(s.store, s.path, array, {}, s.doing);
     return;
   }
@@ -308,6 +343,14 @@ MORSEL_INLINE ZarrSink::ZarrSink(AnyStore store, std::string root, std::string p
     // A directory of its own, beside the one that it will replace.
     s.directory = s.path.empty() ? s.root : s.root + "/" + s.path;
     while (s.directory.size() > 1 && s.directory.back() == '/') s.directory.pop_back();
+    std::error_code error;
+    const auto home = std::filesystem::weakly_canonical(s.root, error);
+    const auto above =
+        std::filesystem::weakly_canonical(std::filesystem::path(s.directory).parent_path(), error);
+    if (!s.path.empty() && above != home && !above.string().starts_with(home.string() + "/"))
+      fail(Errc::invalid_argument,
+           s.doing + ": a symbolic link leads out of the hierarchy; expected a path inside, got '" +
+               above.string() + "'");
     struct stat status;
     if (::lstat(s.directory.c_str(), &status) == 0) {
       if (!S_ISDIR(status.st_mode))
@@ -337,7 +380,8 @@ MORSEL_INLINE std::size_t ZarrSink::scratch_bytes(const Region&) const {
 
 MORSEL_INLINE bool ZarrSink::has(const Region& region) const {
   const State& s = *state_;
-  return s.resumed && s.store.size(s.key(s.array.keys.key(s.chunk_of(region)))).has_value();
+  // A machine that lost its power may have left an empty file.
+  return s.resumed && s.store.size(s.key(s.array.keys.key(s.chunk_of(region)))).value_or(0) > 0;
 }
 
 MORSEL_INLINE void ZarrSink::write(const Region& region, const BufferView& values,
@@ -397,26 +441,31 @@ MORSEL_INLINE void ZarrSink::write(const Region& region, const BufferView& value
   const std::size_t n = s.encode(whole, encoded, work);
   if (n != 0)
     s.store.put(key, encoded.first(n));
-  else if (s.existing || s.resumed)
+  else
     s.store.erase(key);
 }
 
 MORSEL_INLINE void ZarrSink::commit() {
   State& s = *state_;
   s.begin();
-  if (s.origin_given()) return s.resize();
+  const int format = s.array.format == "zarr_v2" ? 2 : 3;
+  if (s.origin_given()) {
+    s.resize();
+    if (!s.path.empty()) s.refresh_consolidated(s.store, format);
+    return;
+  }
   if (s.resumed) {
     const std::string& place = s.replacement.empty() ? s.root : s.replacement;
     if (!place.empty()) detail::remove_temporaries(s.path.empty() ? place : place + "/" + s.path);
   }
+  s.put_documents();
   s.store.erase(s.key(detail::journal_name));
-  const int format = s.array.format == "zarr_v2" ? 2 : 3;
   if (s.replacement.empty()) {
-    if (s.options.consolidate && !s.path.empty()) consolidate_metadata(s.store, format);
+    if (!s.path.empty()) s.refresh_consolidated(s.store, format);
     return;
   }
   detail::replace_directory(s.replacement, s.directory, s.doing);
-  if (s.options.consolidate && s.directory != s.root) consolidate_metadata(FileStore(s.root), format);
+  if (s.directory != s.root) s.refresh_consolidated(FileStore(s.root), format);
 }
 
 MORSEL_INLINE std::string ZarrSink::identity() const {

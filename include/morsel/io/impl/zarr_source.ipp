@@ -74,6 +74,20 @@ class ShardIndexCache {
     return entries;
   }
 
+  /// Forgets all that is not being read.
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    for (auto item = order_.begin(); item != order_.end();) {
+      if (item->reading) {
+        ++item;
+        continue;
+      }
+      bytes_ -= bytes_of(*item);
+      by_key_.erase(item->key);
+      item = order_.erase(item);
+    }
+  }
+
  private:
   struct Item {
     std::string key;
@@ -216,16 +230,26 @@ struct ZarrSource::State {
     });
   }
 
+  /// The index that a fetch has at hand, so that it asks once for all chunks of a shard.
+  struct Hand {
+    bool holds = false;
+    std::uint64_t base = 0;
+    detail::ShardIndexCache::Entries entries;
+  };
+
   /// Where an inner chunk's bytes lie in its file; absent if it, or a shard around it, is.
-  ShardFormat::Entry locate(const std::string& key, const Dims& origin, Index& requests,
-                            const std::stop_token& stop) const {
+  ShardFormat::Entry locate(const std::string& key, const Dims& origin, std::vector<Hand>& hands,
+                            Index& requests, const std::stop_token& stop) const {
     ShardFormat::Entry entry{0, 0};
     Dims from(origin.size(), 0);  // of the shard at hand
     for (std::size_t i = 0; i < origin.size(); ++i)
       from[i] = origin[i] / levels[0].outer[i] * levels[0].outer[i];
     for (std::size_t depth = 0; depth < levels.size(); ++depth) {
       const Level& level = levels[depth];
-      const auto entries = index(depth, key, entry.offset_bytes, entry.bytes, requests, stop);
+      Hand& hand = hands[depth];
+      if (!hand.holds || hand.base != entry.offset_bytes)
+        hand = {true, entry.offset_bytes, index(depth, key, entry.offset_bytes, entry.bytes, requests, stop)};
+      const auto& entries = hand.entries;
       if (!entries) return {};
       std::size_t number = 0;
       for (std::size_t i = 0; i < level.order.size(); ++i) {
@@ -298,7 +322,7 @@ MORSEL_INLINE ZarrSource::ZarrSource(AnyStore store, std::string path, const Zar
     spec.shards = array.grid;
     spec.stored_shards = array.chunk_shape;
     spec.grid = Grid::regular(array.grid.shape(), outer);
-    // The cache, and two indices that are being read.
+    // The cache, and two indices that are being read: stored, decoded, in between.
     std::size_t index = 0, all = 0, bytes_of_level = 0, shards = static_cast<std::size_t>(array.grid.count());
     for (const State::Level& level : state->levels) {
       const std::size_t bytes = level.format.inner_count() * sizeof(ShardFormat::Entry) + 256;
@@ -309,7 +333,7 @@ MORSEL_INLINE ZarrSource::ZarrSource(AnyStore store, std::string path, const Zar
         all = detail::shard_index_bytes;
       shards = std::min(detail::shard_index_bytes, shards * level.format.inner_count());
     }
-    spec.held_bytes = std::min(all, detail::shard_index_bytes) + 2 * index;
+    spec.held_bytes = std::min(all, detail::shard_index_bytes) + 6 * index;
   }
   if (!state->varies()) state->chain = CodecChain(codecs, array.dtype, seen, doing, array.fill, array.mends);
   spec.order = detail::order_name(detail::stored_order(state->order, codecs, doing));
@@ -364,6 +388,7 @@ MORSEL_INLINE Fetched ZarrSource::fetch(const Dims& chunk, const Region& region,
     Dims shard(chunk.size());
     for (std::size_t i = 0; i < shard.size(); ++i) shard[i] = s.array.grid.axis(i).chunk_of(region.lo[i]);
     key = s.key_of(shard);
+    std::vector<State::Hand> hands(s.levels.size());
     std::vector<State::Slot> slots(static_cast<std::size_t>(chunks.size()));
     const std::size_t most = s.chain.max_encoded_bytes();
     struct Piece {
@@ -373,7 +398,8 @@ MORSEL_INLINE Fetched ZarrSource::fetch(const Dims& chunk, const Region& region,
     std::vector<Piece> pieces;
     std::size_t slot = 0;
     for_each_position(chunks, [&](const Dims& at) {
-      const ShardFormat::Entry entry = s.locate(key, s.spec.grid.region(at).lo, fetched.requests, stop);
+      const ShardFormat::Entry entry =
+          s.locate(key, s.spec.grid.region(at).lo, hands, fetched.requests, stop);
       if (!entry.is_absent()) {
         if (entry.bytes > most)
           fail(Errc::corrupt_data, "an inner chunk is larger than its codecs make it; expected at most " +
@@ -477,6 +503,7 @@ MORSEL_INLINE std::string ZarrSource::identity() const {
 }
 
 MORSEL_INLINE std::string ZarrSource::version() const {
+  state_->indices.clear();  // asked for at the beginning of every run: the shards may be others by now
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a
   for (const std::string& key : state_->documents) {
     const std::optional<std::string> text = get_text(state_->store, key);
