@@ -65,7 +65,7 @@ TEST_CASE("several arrays are saved in one run", "[api][save]") {
   CHECK(contains(failure_of([&] {
                    save({}, {{a, folder.file("b.npy")}, {a, folder.file("b.npy")}});
                  }),
-                 "two arrays go to one file"));
+                 "two arrays go to one place"));
   CHECK(folder.count() == 2);
 }
 

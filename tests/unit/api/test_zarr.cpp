@@ -374,9 +374,9 @@ TEST_CASE("a handle sees what has been written since, and nothing of what was th
 }
 
 TEST_CASE("a resumed save writes the documents that a killed one has not", "[api][zarr]") {
-  const MemoryStore store, whole;
   const auto a = arange<std::int32_t>(8).with_attrs({{"units", "\"m\""}});
   for (const char* format : {"2", "3"}) {
+    const MemoryStore store, whole;
     SaveOptions options;
     options.options = {{"zarr_format", format}};
     save(a, whole, format, options);
