@@ -8,7 +8,7 @@
 #include <morsel/array/buffer.hpp>
 #include <morsel/array/dtype.hpp>
 #include <morsel/array/grid.hpp>
-#include <morsel/io/codec_registry.hpp>
+#include <morsel/io/codec_info.hpp>
 #include <optional>
 #include <span>
 #include <stop_token>

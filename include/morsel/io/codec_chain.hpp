@@ -2,7 +2,8 @@
 #pragma once
 
 #include <morsel/array/buffer.hpp>
-#include <morsel/io/codec_registry.hpp>
+#include <morsel/io/codec.hpp>
+#include <morsel/io/codec_info.hpp>
 #include <morsel/io/raw_source.hpp>
 #include <string>
 #include <vector>

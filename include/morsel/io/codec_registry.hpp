@@ -3,19 +3,12 @@
 
 #include <functional>
 #include <morsel/io/codec.hpp>
+#include <morsel/io/codec_info.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace morsel::inline MORSEL_ABI {
-
-/// One step of a storage codec chain, as metadata and `info` show it: a name and its configuration as JSON
-/// text
-/// ("{}" if none).
-struct CodecInfo {
-  std::string name, configuration;
-  friend bool operator==(const CodecInfo&, const CodecInfo&) = default;
-};
 
 /// Where a codec stands in a chain: any number that turn arrays into arrays, one that makes bytes, any number
 /// that turn bytes into bytes.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <morsel/io/chunk_sink.hpp>
+#include <morsel/io/member.hpp>
 #include <morsel/io/opened_array.hpp>
 #include <optional>
 #include <string>
@@ -26,14 +27,6 @@ struct Place {
   bool has_magic(std::string_view magic, std::size_t offset = 0) const;
   /// True if the directory holds a file of this name.
   bool holds(std::string_view name) const;
-};
-
-/// An array or group in a container.
-struct Member {
-  enum class Kind : std::uint8_t { array, group };
-  std::string path;  ///< below the place that was listed
-  Kind kind = Kind::array;
-  friend bool operator==(const Member&, const Member&) = default;
 };
 
 /// Options of one format by name, as text; a format refuses names that it does not know.

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <memory>
-#include <morsel/io/format.hpp>
+#include <morsel/io/member.hpp>
 #include <morsel/io/store.hpp>
 #include <morsel/io/zarr_metadata.hpp>
 #include <optional>

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <morsel/io/codec_chain.hpp>
+#include <morsel/io/codec_registry.hpp>
 #include <morsel/io/impl/codec_config.hpp>
 #include <morsel/io/impl/codecs/bytes.ipp>
 #include <morsel/io/impl/raw_source.ipp>

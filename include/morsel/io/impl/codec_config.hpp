@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <morsel/base/error.hpp>
-#include <morsel/io/codec_registry.hpp>
+#include <morsel/io/codec_info.hpp>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>

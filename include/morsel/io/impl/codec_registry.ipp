@@ -16,7 +16,6 @@
 #include <morsel/io/impl/codecs/n5_block.ipp>
 #include <morsel/io/impl/codecs/packbits.ipp>
 #include <morsel/io/impl/codecs/scale.ipp>
-#include <morsel/io/impl/codecs/sharding.ipp>
 #include <morsel/io/impl/codecs/shuffle.ipp>
 #include <morsel/io/impl/codecs/transpose.ipp>
 #include <morsel/io/impl/codecs/zfp.ipp>
@@ -26,6 +25,8 @@
 namespace morsel::inline MORSEL_ABI {
 
 namespace detail {
+
+std::vector<CodecDefinition> sharding_codecs();  // with the shards
 
 /// The codecs that every build with their libraries has.
 MORSEL_INLINE std::vector<CodecDefinition> core_codecs() {
@@ -138,3 +139,6 @@ MORSEL_INLINE std::vector<std::string> codec_names() {
 }
 
 }  // namespace morsel::inline MORSEL_ABI
+
+// Needs what is above.
+#include <morsel/io/shard.hpp>

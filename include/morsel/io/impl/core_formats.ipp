@@ -4,7 +4,6 @@
 #include <morsel/io/npy.hpp>
 #include <morsel/io/npy_sink.hpp>
 #include <morsel/io/npz.hpp>
-#include <morsel/io/zarr.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -54,6 +53,8 @@ MORSEL_INLINE std::optional<std::vector<Member>> npz_members(const Place& place,
                               "'; expected the name of one, got '" + inside + "'");
   return members;
 }
+
+std::vector<Format> zarr_formats();  // zarr.ipp
 
 /// The formats that every build opens.
 MORSEL_INLINE std::vector<Format> core_formats() {

@@ -299,3 +299,6 @@ MORSEL_INLINE std::optional<std::vector<Member>> list_path(std::string_view path
 }
 
 }  // namespace morsel::inline MORSEL_ABI
+
+// Needs what is above.
+#include <morsel/io/zarr.hpp>

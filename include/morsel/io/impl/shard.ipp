@@ -82,3 +82,6 @@ MORSEL_INLINE void ShardFormat::encode_index(std::span<const Entry> entries, std
 }
 
 }  // namespace morsel::inline MORSEL_ABI
+
+// Needs what is above.
+#include <morsel/io/impl/codecs/sharding.ipp>

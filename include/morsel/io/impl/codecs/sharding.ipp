@@ -1,5 +1,6 @@
 #pragma once
 
+#include <morsel/io/codec_registry.hpp>
 #include <morsel/io/shard.hpp>
 
 namespace morsel::inline MORSEL_ABI::detail {
@@ -96,7 +97,7 @@ class ShardingCodec {
   std::shared_ptr<const CodecChain> inner_;
 };
 
-inline std::vector<CodecDefinition> sharding_codecs() {
+MORSEL_INLINE std::vector<CodecDefinition> sharding_codecs() {
   return {
       {{"sharding_indexed"}, CodecKind::array_to_bytes, [](const CodecInfo& info, const std::string& doing) {
          return AnyCodec(ShardingCodec(info, doing));
