@@ -22,12 +22,12 @@ Edge roll(const Edge& x, Index by, Index axis) {
   const Index n = x.shape()[static_cast<std::size_t>(axis)];
   SliceItems tail, head;
   for (Index i = 0; i < axis; ++i) {
-    tail.push_back(range(_, _));
-    head.push_back(range(_, _));
+    tail.push_back(range(morsel::_, morsel::_));
+    head.push_back(range(morsel::_, morsel::_));
   }
   const Index cut = ((n - by) % n + n) % n;
-  tail.push_back(range(cut, _));
-  head.push_back(range(_, cut));
+  tail.push_back(range(cut, morsel::_));
+  head.push_back(range(morsel::_, cut));
   return concat({slice(x, tail), slice(x, head)}, axis);
 }
 /// x + 0.1 * (left + right - 2 x) on a ring.
