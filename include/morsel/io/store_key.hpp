@@ -9,6 +9,10 @@ namespace morsel::inline MORSEL_ABI {
 /// **Fails**: invalid_argument.
 void check_key(std::string_view key, std::string_view doing);
 
+/// A path without empty segments ("/a//b/" as "a/b"), "" for the root, checked like a key. **Fails**:
+/// invalid_argument.
+std::string tidy_path(std::string_view path, std::string_view doing);
+
 /// A prefix to list: "" or a key, one '/' at its end allowed and removed. **Fails**: invalid_argument.
 std::string_view check_prefix(std::string_view prefix);
 
@@ -17,6 +21,15 @@ std::string_view check_prefix(std::string_view prefix);
 /// **Fails**: corrupt_data if the range is not inside the value or longer than `room_bytes`, naming key and
 /// sizes.
 ByteRange resolve_range(ByteRange range, Index value_bytes, std::size_t room_bytes, std::string_view key);
+
+namespace detail {
+/// "base/name"; either may be empty.
+inline std::string joined(std::string_view base, std::string_view name) {
+  return base.empty()   ? std::string(name)
+         : name.empty() ? std::string(base)
+                        : std::string(base) + "/" + std::string(name);
+}
+}  // namespace detail
 
 /// The path in the identity of a store of files, "file:/data/a.zarr"; others as they are.
 inline std::string place_of_identity(const std::string& identity) {

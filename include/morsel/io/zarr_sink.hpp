@@ -64,6 +64,10 @@ std::vector<CodecInfo> zarr_v3_codecs(std::vector<CodecInfo> codecs, const DType
 std::string to_json(const std::vector<CodecInfo>& codecs);
 
 namespace detail {
+/// Puts the documents of a group.
+void put_group(const AnyStore& store, const std::string& path, const Attributes& attributes, int zarr_format);
+/// Puts those of the groups above a path that are not there yet.
+void make_groups(const AnyStore& store, const std::string& path, int zarr_format);
 /// Where a directory grows that will take the place of another one: beside it, under a hidden name.
 std::string replacement_of(const std::string& directory);
 /// Puts a new directory in the place of an old one, in one step where the file system can, and removes the

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <morsel/io/format.hpp>
 #include <morsel/io/impl/core_formats.ipp>
+#include <morsel/io/store_key.hpp>
 #include <mutex>
 
 namespace morsel::inline MORSEL_ABI {
@@ -59,10 +60,6 @@ MORSEL_INLINE std::string quoted_list(const std::vector<std::string>& names, std
   for (std::size_t i = 0; i < std::min(names.size(), most); ++i) text += (i ? ", '" : "'") + names[i] + "'";
   if (names.size() > most) text += " and " + std::to_string(names.size() - most) + " more";
   return names.empty() ? "none" : text;
-}
-
-MORSEL_INLINE std::string joined(const std::string& base, const std::string& name) {
-  return base.empty() ? name : name.empty() ? base : base + "/" + name;
 }
 
 MORSEL_INLINE Place look_at(const std::string& path, bool is_directory, const std::string& doing) {

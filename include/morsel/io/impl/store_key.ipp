@@ -24,6 +24,20 @@ MORSEL_INLINE void check_key(std::string_view key, std::string_view doing) {
   }
 }
 
+MORSEL_INLINE std::string tidy_path(std::string_view path, std::string_view doing) {
+  std::string tidy;
+  for (std::size_t begin = 0; begin < path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    if (end > begin) {
+      if (!tidy.empty()) tidy += '/';
+      tidy += path.substr(begin, end - begin);
+    }
+    begin = end + 1;
+  }
+  if (!tidy.empty()) check_key(tidy, doing);
+  return tidy;
+}
+
 MORSEL_INLINE std::string_view check_prefix(std::string_view prefix) {
   if (prefix.empty()) return prefix;
   if (prefix.back() == '/') prefix.remove_suffix(1);

@@ -122,19 +122,6 @@ MORSEL_INLINE OpenedArray open_node(const StoreAt& at, const std::string& path, 
   return {std::move(source), view};
 }
 
-/// A path inside of a hierarchy without empty parts. **Fails**: invalid_argument for ones that lead
-/// elsewhere.
-MORSEL_INLINE std::string path_inside(std::string_view path) {
-  std::string out;
-  for (std::size_t begin = 0; begin <= path.size();) {
-    const std::size_t end = std::min(path.find('/', begin), path.size());
-    if (end > begin) out += (out.empty() ? "" : "/") + std::string(path.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  if (!out.empty()) check_key(out, "a path inside of a hierarchy");
-  return out;
-}
-
 /// `path` up to the container's own name, and what follows inside: the first part that ends in one of the
 /// endings, else the longest directory that is a hierarchy, else all of it.
 MORSEL_INLINE std::pair<std::string, std::string> split_target(const std::string& path) {
@@ -143,7 +130,7 @@ MORSEL_INLINE std::pair<std::string, std::string> split_target(const std::string
     const std::string prefix = path.substr(0, end);
     if (is_named(prefix)) {
       std::string inside = end == std::string::npos ? "" : path.substr(end + 1);
-      return {prefix, path_inside(inside)};
+      return {prefix, tidy_path(inside, "a path inside of a hierarchy")};
     }
     if (end == std::string::npos) return {path, ""};
   }
@@ -296,17 +283,6 @@ MORSEL_INLINE int format_to_write(const AnyStore& store, const std::string& path
   return format;
 }
 
-/// The documents of a group.
-template <class Put>
-void put_group(const Put& put, const std::string& path, const Attributes& attributes, int format) {
-  const std::string text = to_json(attributes, 2);
-  if (format == 3)
-    return put(joined(path, "zarr.json"),
-               "{\n  \"zarr_format\": 3,\n  \"node_type\": \"group\",\n  \"attributes\": " + text + "\n}\n");
-  put(joined(path, ".zgroup"), "{\n  \"zarr_format\": 2\n}\n");
-  if (!attributes.empty()) put(joined(path, ".zattrs"), text + "\n");
-}
-
 inline bool is_registered(const std::string& name) {
   const std::vector<std::string> names = codec_names();
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -390,7 +366,7 @@ MORSEL_INLINE ZarrTarget zarr_target(const std::string& path, const FormatOption
 
 MORSEL_INLINE void create_zarr_group(const AnyStore& store, std::string_view path,
                                      const Attributes& attributes, const FormatOptions& options) {
-  const std::string inside = detail::path_inside(path);
+  const std::string inside = tidy_path(path, "a path inside of a hierarchy");
   const std::string doing = "make group '" + store.identity() + (inside.empty() ? "" : "/" + inside) + "'";
   detail::OptionReader reader(options, doing);
   const std::optional<std::string> asked = reader.take("zarr_format", {"2", "3"});
@@ -402,16 +378,8 @@ MORSEL_INLINE void create_zarr_group(const AnyStore& store, std::string_view pat
       fail(Errc::already_exists, doing + ": an array is there; expected a group or nothing, got '" +
                                      std::string(name) + "' of an array");
   }
-  const auto put = [&](const std::string& key, const std::string& text) {
-    store.put(key, {reinterpret_cast<const std::byte*>(text.data()), text.size()});
-  };
-  for (std::size_t end = inside.empty() ? std::string::npos : 0; end != std::string::npos;) {
-    const std::string above = inside.substr(0, end);
-    if (!store.size(detail::joined(above, format == 3 ? "zarr.json" : ".zgroup")))
-      detail::put_group(put, above, {}, format);
-    end = inside.find('/', end == 0 ? 0 : end + 1);
-  }
-  detail::put_group(put, inside, attributes, format);
+  detail::make_groups(store, inside, format);
+  detail::put_group(store, inside, attributes, format);
 }
 
 MORSEL_INLINE OpenedArray open_zarr(const AnyStore& store, std::string_view path,
@@ -423,7 +391,7 @@ MORSEL_INLINE OpenedArray open_zarr(const AnyStore& store, std::string_view path
 
 MORSEL_INLINE AnyChunkSink create_zarr(const AnyStore& store, const std::string& given_root,
                                        std::string_view path, const NewArray& made) {
-  const std::string inside = detail::path_inside(path);
+  const std::string inside = tidy_path(path, "a path inside of a hierarchy");
   // A store of files is a directory, however it was given.
   const std::string root = !given_root.empty()                     ? given_root
                            : store.identity().starts_with("file:") ? store.identity().substr(5)

@@ -13,25 +13,6 @@ namespace morsel::inline MORSEL_ABI {
 
 namespace detail {
 
-/// "/a//b/" as "a/b".
-MORSEL_INLINE std::string tidy_path(std::string_view path) {
-  std::string tidy;
-  for (std::size_t begin = 0; begin < path.size();) {
-    const std::size_t end = std::min(path.find('/', begin), path.size());
-    if (end > begin) {
-      if (!tidy.empty()) tidy += '/';
-      tidy += path.substr(begin, end - begin);
-    }
-    begin = end + 1;
-  }
-  if (!tidy.empty()) check_key(tidy, "looking up");
-  return tidy;
-}
-
-MORSEL_INLINE std::string joined(std::string_view a, std::string_view b) {
-  return std::string(a) + (a.empty() || b.empty() ? "" : "/") + std::string(b);
-}
-
 /// The documents of one node, wherever they come from.
 struct NodeDocuments {
   std::optional<std::string> zarr_json, zarray, zgroup, zattrs, n5;
@@ -360,19 +341,19 @@ MORSEL_INLINE ZarrHierarchy::ZarrHierarchy(AnyStore store, std::string root_pref
     fail(Errc::invalid_argument,
          "opening Zarr: bad zarr_format; expected 2 or 3, got " + std::to_string(options.zarr_format));
   state_->store = std::move(store);
-  state_->prefix = detail::tidy_path(root_prefix);
+  state_->prefix = tidy_path(root_prefix, "looking up");
   state_->options = options;
 }
 
 MORSEL_INLINE const AnyStore& ZarrHierarchy::store() const { return state_->store; }
 
 MORSEL_INLINE std::string ZarrHierarchy::key(std::string_view path, std::string_view name) const {
-  return state_->key(detail::tidy_path(path), name);
+  return state_->key(tidy_path(path, "looking up"), name);
 }
 
 MORSEL_INLINE std::optional<ZarrNode> ZarrHierarchy::find(std::string_view path,
                                                           ZarrDocuments documents) const {
-  const std::string place = detail::tidy_path(path);
+  const std::string place = tidy_path(path, "looking up");
   if (documents == ZarrDocuments::consolidated && !place.empty()) {
     const auto [consolidated, within] = state_->covering(place);
     if (consolidated && !within.empty())
@@ -388,7 +369,7 @@ MORSEL_INLINE std::optional<ZarrNode> ZarrHierarchy::find(std::string_view path,
 }
 
 MORSEL_INLINE std::vector<Member> ZarrHierarchy::children(std::string_view path) const {
-  const std::string place = detail::tidy_path(path);
+  const std::string place = tidy_path(path, "looking up");
   if (const auto [consolidated, within] = state_->covering(place); consolidated)
     return consolidated->children(within);
   if (!state_->options.can_list)

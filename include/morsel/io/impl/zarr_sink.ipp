@@ -27,10 +27,6 @@ inline constexpr std::string_view journal_name = ".morsel-save";
 /// A directory that will take the place of another one.
 inline constexpr std::string_view replacement_prefix = ".morsel-tmp-new-";
 
-inline std::string joined_key(const std::string& path, std::string_view name) {
-  return path.empty() ? std::string(name) : path + "/" + std::string(name);
-}
-
 inline std::span<const std::byte> bytes_of_text(const std::string& text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
@@ -65,6 +61,28 @@ MORSEL_INLINE void remove_temporaries(const std::string& directory) {
     if (at->is_regular_file(error) && at->path().filename().string().starts_with(temporary_prefix))
       left.push_back(at->path());
   for (const fs::path& path : left) fs::remove(path, error);
+}
+
+MORSEL_INLINE void put_group(const AnyStore& store, const std::string& path, const Attributes& attributes,
+                             int format) {
+  const std::string text = to_json(attributes, 2);
+  const auto put = [&](const char* name, const std::string& document) {
+    store.put(joined(path, name), bytes_of_text(document));
+  };
+  if (format == 3)
+    return put("zarr.json",
+               "{\n  \"zarr_format\": 3,\n  \"node_type\": \"group\",\n  \"attributes\": " + text + "\n}\n");
+  put(".zgroup", "{\n  \"zarr_format\": 2\n}\n");
+  if (!attributes.empty()) put(".zattrs", text + "\n");
+}
+
+MORSEL_INLINE void make_groups(const AnyStore& store, const std::string& path, int format) {
+  for (std::size_t end = path.empty() ? std::string::npos : 0; end != std::string::npos;) {
+    const std::string above = path.substr(0, end);
+    if (!store.size(joined(above, format == 3 ? "zarr.json" : ".zgroup")))
+      put_group(store, above, {}, format);
+    end = path.find('/', end == 0 ? 0 : end + 1);
+  }
 }
 
 /// The part of a partition that lies in [begin, end), as a partition of its own.
@@ -106,7 +124,7 @@ struct ZarrSink::State {
   std::mutex mutex;
   bool begun = false, resumed = false;
 
-  std::string key(std::string_view name) const { return detail::joined_key(path, name); }
+  std::string key(std::string_view name) const { return detail::joined(path, name); }
   std::vector<std::pair<std::string, std::string>> documents() const {
     if (array.format == "zarr_v3") return {{"zarr.json", zarr_v3_json(array)}};
     ZarrV2Documents v2 = zarr_v2_json(array);
@@ -149,19 +167,6 @@ struct ZarrSink::State {
                                      (options.resume ? ", got a finished array and resume" : ""));
   }
   bool origin_given() const { return options.origin.has_value(); }
-
-  /// Groups above the array that are not there yet.
-  void make_groups() const {
-    const bool v3 = array.format == "zarr_v3";
-    for (std::size_t end = path.empty() ? std::string::npos : 0; end != std::string::npos;) {
-      const std::string group = path.substr(0, end);
-      const std::string at = detail::joined_key(group, v3 ? "zarr.json" : ".zgroup");
-      if (!store.size(at))
-        put_text(at, v3 ? "{\n  \"zarr_format\": 3,\n  \"node_type\": \"group\",\n  \"attributes\": {}\n}\n"
-                        : "{\n  \"zarr_format\": 2\n}\n");
-      end = path.find('/', end == 0 ? 0 : end + 1);
-    }
-  }
 
   static void erase_all(const AnyStore& store, const std::string& below) {
     std::vector<std::string> keys;
@@ -213,7 +218,7 @@ struct ZarrSink::State {
       erase_chunks();
       put_text(key(detail::journal_name), journal_text());
     }
-    if (replacement.empty()) make_groups();
+    if (replacement.empty()) detail::make_groups(store, path, array.format == "zarr_v3" ? 3 : 2);
     put_documents();
     begun = true;
   }
