@@ -3,29 +3,13 @@
 // threads.
 #include <blosc.h>
 
-#include <atomic>
-
-#include "workload.hpp"
+#include "zarr_data.hpp"
 
 using namespace workload;
 
 namespace {
 
 constexpr morsel::Index edge = 100;
-
-WORKLOAD_CLONES double sum_block(const float* x, std::size_t n) {
-  typedef float Floats __attribute__((vector_size(32), aligned(4), may_alias));
-  Lanes s[2] = {};
-  std::size_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    s[0] += __builtin_convertvector(*reinterpret_cast<const Floats*>(x + i), Lanes);
-    s[1] += __builtin_convertvector(*reinterpret_cast<const Floats*>(x + i + 8), Lanes);
-  }
-  double total = 0;
-  for (int lane = 0; lane < 8; ++lane) total += s[0][lane] + s[1][lane];
-  for (; i < n; ++i) total += static_cast<double>(x[i]);
-  return total;
-}
 
 WORKLOAD_CLONES void moments_block(const float* x, std::size_t n, double shift, double& sum,
                                    double& squares) {
@@ -45,25 +29,10 @@ WORKLOAD_CLONES void moments_block(const float* x, std::size_t n, double shift, 
   }
 }
 
-void read_file(const std::string& path, std::vector<char>& room) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  struct stat status;
-  if (file < 0 || ::fstat(file, &status) != 0) morsel::fail(morsel::Errc::io_error, "reading " + path);
-  if (room.size() < static_cast<std::size_t>(status.st_size))
-    room.resize(static_cast<std::size_t>(status.st_size));
-  if (::pread(file, room.data(), static_cast<std::size_t>(status.st_size), 0) != status.st_size)
-    morsel::fail(morsel::Errc::io_error, "reading " + path + ": short read");
-  ::close(file);
-}
-
 /// f(values, count) for every chunk of a blosc array, two threads that take the next one.
 template <class F>
 void each_chunk(const std::string& path, const morsel::Dims& counts, std::size_t chunk, F&& f) {
-  std::vector<std::string> files;
-  for (morsel::Index i = 0; i < counts[0]; ++i)
-    for (morsel::Index j = 0; j < counts[1]; ++j)
-      for (morsel::Index k = 0; k < counts[2]; ++k)
-        files.push_back(path + "/c/" + std::to_string(i) + "/" + std::to_string(j) + "/" + std::to_string(k));
+  const std::vector<std::string> files = chunk_files(path, counts);
   std::atomic<std::size_t> next{0};
   on_two_threads([&](std::size_t thread) {
     std::vector<char> stored;
@@ -75,27 +44,6 @@ void each_chunk(const std::string& path, const morsel::Dims& counts, std::size_t
       f(thread, values.data(), chunk);
     }
   });
-}
-
-/// Smooth values with some noise in the low bits: what measurements look like to a compressor.
-std::string store_of(const Settings& settings, const char* name, morsel::Index planes,
-                     const morsel::SaveOptions& how) {
-  const std::string path = settings.folder + "/" + name + "-" + std::to_string(planes) + ".zarr";
-  struct stat status;
-  if (::stat((path + "/.morsel-save").c_str(), &status) != 0 &&
-      ::stat((path + "/zarr.json").c_str(), &status) == 0)
-    return path;
-  const auto a = morsel::from_function<float>({planes, 1000, 1000}, [](morsel::Index i, morsel::Index j,
-                                                                       morsel::Index k) {
-    const std::uint64_t noise = static_cast<std::uint64_t>(i * 1000000 + j * 1000 + k) * 6364136223846793005u;
-    const float smooth = 300.0f + static_cast<float>(i % 50) + 0.125f * static_cast<float>(j) +
-                         0.0625f * static_cast<float>(k);
-    return smooth + 0.0078125f * static_cast<float>(noise >> 61);
-  });
-  morsel::SaveOptions options = how;
-  options.overwrite = true;
-  morsel::save(a, path, options);
-  return path;
 }
 
 }  // namespace
@@ -110,7 +58,8 @@ int main(int argc, char** argv) {
     for (const morsel::Index depth : {edge, 10 * edge}) {
       if (planes < depth) continue;
       const morsel::SaveOptions how{.chunks = {depth, edge, edge}, .codec = "blosc-lz4:5:shuffle"};
-      const std::string path = store_of(settings, depth == edge ? "w4-4MB" : "w4-40MB", planes, how);
+      const std::string path =
+          store_of(settings, depth == edge ? "w4-4MB" : "w4-40MB", {planes, 1000, 1000}, how);
       const morsel::Dims counts{planes / depth, 1000 / edge, 1000 / edge};
       const std::size_t chunk = static_cast<std::size_t>(depth * edge * edge);
       const auto a = morsel::open<float>(path);

@@ -33,6 +33,9 @@ struct ArraySpec {
   std::string order = "C";  ///< element order in storage, for `info`; "" if neither C nor F
   Shape stored_chunks;      ///< of every native chunk as stored, not clipped to the array; empty: as `grid`
   Shape stored_shards;      ///< of every shard as stored; empty: none, or as `shards`
+  /// Axes of a native chunk from the slowest in storage on, if boxes of it whose elements lie together there
+  /// are read and decoded for about their own bytes; empty: a chunk is read whole.
+  std::vector<std::size_t> part_axes;
   std::optional<Index> stored_bytes;  ///< bytes in storage if known without a scan
   /// One fetch may take any box of several chunks that lies in one box of this grid; unset: of one chunk
   /// only.

@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <morsel/array/dtype.hpp>
 #include <optional>
@@ -61,6 +62,30 @@ concept DecodesParts = Codec<C> &&
   { c.decode_part(in, offset_bytes, out, scratch) } -> std::same_as<void>;
 };
 
+/// Bytes [begin, end) of a decoded chunk.
+struct ChunkPart {
+  std::size_t begin = 0, end = 0;
+};
+
+/// Bytes of a stored chunk from `offset_bytes` on: as many as there is room for, or as there are.
+struct StoredRange {
+  std::size_t offset_bytes = 0;
+  std::span<std::byte> room;
+  std::size_t filled_bytes = 0;
+};
+/// Reads ranges of one stored chunk, all at once; false if there is no such chunk.
+using RangeReader = std::function<bool(std::span<StoredRange>)>;
+
+/// Optional ability, on top of DecodesParts: reads from storage no more than some parts take. `fetch_parts`
+/// leaves in `room` what decode_part will need as its `in` for these parts, and says how much that is;
+/// nothing: the chunk does not exist. `parts`: sorted, apart, not empty.
+template <class C>
+concept FetchesParts = DecodesParts<C> && requires(const C& c, std::span<const ChunkPart> parts,
+                                                   const RangeReader& read, std::span<std::byte> room) {
+  { c.max_part_bytes(parts) } -> std::same_as<std::size_t>;
+  { c.fetch_parts(parts, read, room) } -> std::same_as<std::optional<std::size_t>>;
+};
+
 /// A shared, immutable handle on any codec; models Codec itself.
 class AnyCodec {
  public:
@@ -93,6 +118,13 @@ class AnyCodec {
                    std::span<std::byte> scratch) const {
     self_->decode_part(in, offset_bytes, out, scratch);
   }
+  bool fetches_parts() const { return self_->fetches_parts(); }
+  /// Room that fetch_parts may fill. **Requires**: fetches_parts().
+  std::size_t max_part_bytes(std::span<const ChunkPart> parts) const { return self_->max_part_bytes(parts); }
+  std::optional<std::size_t> fetch_parts(std::span<const ChunkPart> parts, const RangeReader& read,
+                                         std::span<std::byte> room) const {
+    return self_->fetch_parts(parts, read, room);
+  }
 
  private:
   struct Interface {
@@ -109,6 +141,10 @@ class AnyCodec {
     virtual bool decodes_parts() const = 0;
     virtual void decode_part(std::span<const std::byte>, std::size_t, std::span<std::byte>,
                              std::span<std::byte>) const = 0;
+    virtual bool fetches_parts() const = 0;
+    virtual std::size_t max_part_bytes(std::span<const ChunkPart>) const = 0;
+    virtual std::optional<std::size_t> fetch_parts(std::span<const ChunkPart>, const RangeReader&,
+                                                   std::span<std::byte>) const = 0;
   };
   template <class C>
   struct Model final : Interface {
@@ -135,6 +171,17 @@ class AnyCodec {
       if constexpr (DecodesParts<C>) return codec_.decode_part(in, offset_bytes, out, scratch);
       fail(Errc::internal_error,
            "decoding a part: the codec '" + std::string(codec_.name()) + "' decodes whole chunks only");
+    }
+    bool fetches_parts() const override { return FetchesParts<C>; }
+    std::size_t max_part_bytes(std::span<const ChunkPart> parts) const override {
+      if constexpr (FetchesParts<C>) return codec_.max_part_bytes(parts);
+      return 0;
+    }
+    std::optional<std::size_t> fetch_parts(std::span<const ChunkPart> parts, const RangeReader& read,
+                                           std::span<std::byte> room) const override {
+      if constexpr (FetchesParts<C>) return codec_.fetch_parts(parts, read, room);
+      fail(Errc::internal_error,
+           "reading a part: the codec '" + std::string(codec_.name()) + "' reads whole chunks only");
     }
     C codec_;
   };

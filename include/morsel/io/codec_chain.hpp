@@ -38,7 +38,7 @@ class CodecChain {
   std::size_t max_encoded_bytes() const { return max_encoded_bytes_; }
   /// Memory that decoding a whole chunk into C-order memory may use.
   std::size_t decode_scratch_bytes() const { return decode_scratch_bytes_; }
-  /// What any other region or memory takes on top.
+  /// What any other region or memory takes on top, at most.
   std::size_t strided_scratch_bytes() const { return strided_scratch_bytes_; }
   /// Memory that encoding a chunk may use.
   std::size_t encode_scratch_bytes() const { return encode_scratch_bytes_; }
@@ -46,8 +46,25 @@ class CodecChain {
   /// True if chunks are stored as their elements in C order.
   bool is_plain() const { return codecs_.empty() && !transposed_; }
 
+  /// What reading and decoding a region (positions within the chunk) takes.
+  struct Cost {
+    bool partial = false;           ///< less than the chunk is read: fetch does it
+    std::size_t encoded_bytes = 0;  ///< room for what is read
+    std::size_t scratch_bytes = 0;  ///< that decode may use, into C-order memory
+    std::size_t strided_bytes = 0;  ///< more, into other memory
+    Index requests = 1;             ///< reads, where the stored parts lie in order
+  };
+  Cost cost(const Region& region) const;
+  /// Axes of the chunk from the slowest in storage on, if `fetch` reads parts of it; otherwise none.
+  std::vector<std::size_t> part_axes() const;
+  /// Reads what decode will need for a region. Nothing: there is no such chunk. **Requires**:
+  /// cost(region).partial.
+  std::optional<std::size_t> fetch(const Region& region, const RangeReader& read,
+                                   std::span<std::byte> room) const;
+
   /// Elements of `region` (positions within the chunk) into `out`, any strides, native byte order. A codec
-  /// that can leaves out what lies far from the region. **Fails**: corrupt_data.
+  /// that can leaves out what lies far from the region; `encoded` is the chunk, or what fetch read for this
+  /// region. **Fails**: corrupt_data.
   void decode(std::span<const std::byte> encoded, const Region& region, const BufferView& out,
               std::span<std::byte> scratch) const;
   /// Elements of chunks that are stored plainly, in C order, into `out`; they may already stand there.
@@ -58,9 +75,8 @@ class CodecChain {
 
  private:
   BufferView seen(const BufferView& view) const;
-  enum class Pieces { none, in_place, in_room };
-  Pieces decode_pieces(std::span<const std::byte> encoded, const Region& part, const BufferView& to,
-                       std::span<std::byte> room, std::span<std::byte> codec_room) const;
+  std::vector<ChunkPart> parts_of(const Region& seen_region) const;
+  bool fetches_parts() const;
 
   DType dtype_;
   Shape chunk_shape_;

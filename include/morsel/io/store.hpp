@@ -20,6 +20,7 @@ namespace morsel::inline MORSEL_ABI {
 struct ByteRange {
   Index offset = 0;
   Index length = -1;
+  bool clipped = false;  ///< a value that ends sooner gives what it has; otherwise it is an error
 };
 
 /// One wanted range and the room for it. `get` sets `found` and `filled_bytes`.

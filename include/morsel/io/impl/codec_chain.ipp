@@ -21,6 +21,10 @@ MORSEL_INLINE std::size_t with_slack(std::size_t bytes) { return bytes + bytes /
 inline constexpr std::size_t most_part = 2;
 /// Pieces closer than this are decoded as one: codecs decode whole blocks.
 inline constexpr std::size_t part_gap_bytes = 16 * 1024;
+/// Regions of more runs are decoded with all of the chunk.
+inline constexpr Index most_runs = 4096;
+/// Stored chunks that may be longer are read in parts.
+inline constexpr std::size_t least_parted_bytes = 128 * 1024;
 
 inline std::vector<std::size_t> identity_order(std::size_t rank) {
   std::vector<std::size_t> order(rank);
@@ -147,43 +151,72 @@ MORSEL_INLINE BufferView CodecChain::seen(const BufferView& view) const {
           detail::permuted(view.strides, order_)};
 }
 
-/// Decodes the pieces of the chunk that `part` touches, into their places in `room`, or straight into `to` if
-/// the part is one piece. False: nothing was done, all of the chunk is as cheap.
-MORSEL_INLINE CodecChain::Pieces CodecChain::decode_pieces(std::span<const std::byte> encoded,
-                                                           const Region& part, const BufferView& to,
-                                                           std::span<std::byte> room,
-                                                           std::span<std::byte> codec_room) const {
-  const detail::Runs runs = detail::runs_of(RawLayout::contiguous(dtype_, seen_shape_, 0, {}), part);
-  const AnyCodec& first = codecs_[0];
-  if (runs.run_bytes > chunk_bytes_ / detail::most_part) return Pieces::none;
-  if (runs.counts.empty() && to.is_c_order()) {
-    first.decode_part(encoded, static_cast<std::size_t>(runs.first), {to.data, runs.run_bytes}, codec_room);
-    return Pieces::in_place;
-  }
-  // Calls f(begin, end) for each piece: runs with little between them.
-  const auto for_each_piece = [&](auto&& f) {
-    std::size_t begin = 0, end = 0;
-    detail::for_each_strip(runs, [&](Index offset, Index count, Index stride) {
-      for (Index i = 0; i < count; ++i, offset += stride) {
-        const std::size_t at = static_cast<std::size_t>(offset);
-        if (end != 0 && at > end + detail::part_gap_bytes) {
-          f(begin, end);
-          end = 0;
-        }
-        if (end == 0) begin = at;
-        end = at + runs.run_bytes;
-      }
-      return true;
-    });
-    f(begin, end);
-  };
+/// The pieces of the decoded chunk that a region lies in, in the order in which the codecs see it: runs with
+/// little between them. None: all of the chunk is as cheap.
+MORSEL_INLINE std::vector<ChunkPart> CodecChain::parts_of(const Region& seen_region) const {
+  if (codecs_.empty() || !codecs_[0].decodes_parts()) return {};
+  const detail::Runs runs = detail::runs_of(RawLayout::contiguous(dtype_, seen_shape_, 0, {}), seen_region);
+  Index count = 1;
+  for (const Index n : runs.counts) count *= n;
+  if (count > detail::most_runs) return {};
+  std::vector<ChunkPart> parts;
   std::size_t bytes = 0;
-  for_each_piece([&](std::size_t begin, std::size_t end) { bytes += end - begin; });
-  if (bytes > chunk_bytes_ / detail::most_part) return Pieces::none;
-  for_each_piece([&](std::size_t begin, std::size_t end) {
-    first.decode_part(encoded, begin, room.subspan(begin, end - begin), codec_room);
+  detail::for_each_strip(runs, [&](Index offset, Index n, Index stride) {
+    for (Index i = 0; i < n; ++i, offset += stride) {
+      const std::size_t begin = static_cast<std::size_t>(offset), end = begin + runs.run_bytes;
+      if (parts.empty() || begin > parts.back().end + detail::part_gap_bytes) {
+        parts.push_back({begin, end});
+        bytes += runs.run_bytes;
+      } else {
+        bytes += end - parts.back().end;
+        parts.back().end = end;
+      }
+    }
+    return bytes <= chunk_bytes_ / detail::most_part;
   });
-  return Pieces::in_room;
+  if (bytes > chunk_bytes_ / detail::most_part) parts.clear();
+  return parts;
+}
+
+/// True if parts of the stored bytes can be read; small chunks are read whole in one go.
+MORSEL_INLINE bool CodecChain::fetches_parts() const {
+  return codecs_.size() == 1 && codecs_[0].fetches_parts() &&
+         max_encoded_bytes_ >= detail::least_parted_bytes;
+}
+
+MORSEL_INLINE std::vector<std::size_t> CodecChain::part_axes() const {
+  return fetches_parts() ? order_ : std::vector<std::size_t>{};
+}
+
+MORSEL_INLINE CodecChain::Cost CodecChain::cost(const Region& region) const {
+  Cost cost{false, max_encoded_bytes_, decode_scratch_bytes_, strided_scratch_bytes_};
+  if (region == Region::of(chunk_shape_)) return cost;
+  const std::vector<ChunkPart> parts =
+      parts_of({detail::permuted(region.lo, order_), detail::permuted(region.hi, order_)});
+  if (parts.empty()) {
+    cost.scratch_bytes += strided_scratch_bytes_;
+    cost.strided_bytes = 0;
+    return cost;
+  }
+  // One piece is decoded where it belongs, if that is in the codecs' order.
+  const std::size_t room = round_up(parts.back().end - parts.front().begin, 64);
+  const bool single = !transposed_ && static_cast<std::size_t>(region.size()) * dtype_.item_bytes() ==
+                                          parts.back().end - parts.front().begin;
+  cost.scratch_bytes =
+      decode_scratch_bytes_ - (transposed_ ? round_up(chunk_bytes_, 64) : 0) + (single ? 0 : room);
+  cost.strided_bytes = single ? room : 0;
+  if (!fetches_parts()) return cost;
+  cost.partial = true;
+  cost.encoded_bytes = std::min(codecs_[0].max_part_bytes(parts), max_encoded_bytes_);
+  cost.requests = 1 + static_cast<Index>(parts.size());
+  return cost;
+}
+
+MORSEL_INLINE std::optional<std::size_t> CodecChain::fetch(const Region& region, const RangeReader& read,
+                                                           std::span<std::byte> room) const {
+  const std::vector<ChunkPart> parts =
+      parts_of({detail::permuted(region.lo, order_), detail::permuted(region.hi, order_)});
+  return codecs_[0].fetch_parts(parts, read, room);
 }
 
 MORSEL_INLINE void CodecChain::decode(std::span<const std::byte> encoded, const Region& region,
@@ -232,13 +265,27 @@ MORSEL_INLINE void CodecChain::decode(std::span<const std::byte> encoded, const 
     decode_all({to.data, chunk_bytes_});
     return mend_elements(mends_, out);
   }
-  const std::span<std::byte> room = take(chunk_bytes_);
-  const Pieces pieces =
-      first.decodes_parts() ? decode_pieces(encoded, part, to, room, codec_room) : Pieces::none;
-  if (pieces == Pieces::none) decode_all(room);
-  if (pieces != Pieces::in_place)
+  const std::vector<ChunkPart> parts = parts_of(part);
+  if (parts.empty()) {
+    const std::span<std::byte> room = take(chunk_bytes_);
+    decode_all(room);
     copy_elements(BufferView::c_order(room.data(), seen_shape_, item).part(Region::of(seen_shape_), part),
                   to);
+    return mend_elements(mends_, out);
+  }
+  const std::size_t begin = parts.front().begin, bytes = parts.back().end - begin;
+  if (to.is_c_order() && bytes == to.size_bytes()) {
+    first.decode_part(encoded, begin, {to.data, bytes}, codec_room);
+    return mend_elements(mends_, out);
+  }
+  // Into their places in a room that holds what lies between them, too.
+  const std::span<std::byte> room = take(bytes);
+  for (const ChunkPart& piece : parts)
+    first.decode_part(encoded, piece.begin, room.subspan(piece.begin - begin, piece.end - piece.begin),
+                      codec_room);
+  BufferView from = BufferView::c_order(room.data(), seen_shape_, item);
+  from.shape = part.shape();  // the first element of the region is the first of the room
+  copy_elements(from, to);
   mend_elements(mends_, out);
 }
 

@@ -47,6 +47,8 @@ MORSEL_INLINE std::string_view check_prefix(std::string_view prefix) {
 
 MORSEL_INLINE ByteRange resolve_range(ByteRange range, Index value_bytes, std::size_t room_bytes,
                                       std::string_view key) {
+  if (range.clipped && range.offset >= 0 && range.offset <= value_bytes)
+    range.length = std::min(range.length, value_bytes - range.offset);
   const Index begin = range.offset < 0 ? value_bytes + range.offset : range.offset;
   const bool inside = begin >= 0 && begin <= value_bytes && range.length <= value_bytes - begin;
   if (!inside)
@@ -65,6 +67,16 @@ MORSEL_INLINE ByteRange resolve_range(ByteRange range, Index value_bytes, std::s
 
 MORSEL_INLINE std::optional<std::string> get_text(const AnyStore& store, std::string_view key,
                                                   std::size_t max_bytes) {
+  // Most documents are short: one request instead of two.
+  std::string text(std::min<std::size_t>(max_bytes, 4096), '\0');
+  GetRequest first{
+      key, {0, static_cast<Index>(text.size()), true}, std::as_writable_bytes(std::span<char>(text))};
+  store.get({&first, 1}, {});
+  if (!first.found) return std::nullopt;
+  if (first.filled_bytes < text.size()) {
+    text.resize(first.filled_bytes);
+    return text;
+  }
   // The value may be replaced by a longer one between asking for its size and reading it.
   for (int attempt = 0;; ++attempt) {
     const std::optional<Index> size = store.size(key);
@@ -72,7 +84,7 @@ MORSEL_INLINE std::optional<std::string> get_text(const AnyStore& store, std::st
     if (static_cast<std::size_t>(*size) > max_bytes)
       fail(Errc::corrupt_data, "reading '" + std::string(key) + "': too large; expected at most " +
                                    std::to_string(max_bytes) + " bytes, got " + std::to_string(*size));
-    std::string text(static_cast<std::size_t>(*size), '\0');
+    text.assign(static_cast<std::size_t>(*size), '\0');
     GetRequest request;
     request.key = key;
     request.room = std::as_writable_bytes(std::span<char>(text));

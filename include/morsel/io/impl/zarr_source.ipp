@@ -207,6 +207,25 @@ struct ZarrSource::State {
     return request.found;
   }
 
+  /// Ranges of a value, clipped to it, in one request to the store; false if there is no such value.
+  bool read_ranges(const std::string& key, std::span<StoredRange> ranges, Fetched& fetched,
+                   const std::stop_token& stop) const {
+    std::vector<GetRequest> requests;
+    for (const StoredRange& range : ranges)
+      requests.push_back(
+          {key,
+           {static_cast<Index>(range.offset_bytes), static_cast<Index>(range.room.size()), true},
+           range.room});
+    store.get(requests, stop);
+    bool found = true;
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      ranges[i].filled_bytes = requests[i].filled_bytes;
+      found &= requests[i].found;
+    }
+    fetched.requests += static_cast<Index>(requests.size());
+    return found;
+  }
+
   /// The index of the shard at level `depth` that lies in `key` at [base, base + bytes).
   detail::ShardIndexCache::Entries index(std::size_t depth, const std::string& key, std::uint64_t base,
                                          std::uint64_t bytes, Index& requests,
@@ -335,7 +354,11 @@ MORSEL_INLINE ZarrSource::ZarrSource(AnyStore store, std::string path, const Zar
     }
     spec.held_bytes = std::min(all, detail::shard_index_bytes) + 6 * index;
   }
-  if (!state->varies()) state->chain = CodecChain(codecs, array.dtype, seen, doing, array.fill, array.mends);
+  if (!state->varies()) {
+    state->chain = CodecChain(codecs, array.dtype, seen, doing, array.fill, array.mends);
+    if (state->levels.empty())
+      spec.part_axes = state->chain.is_plain() ? detail::identity_order(rank) : state->chain.part_axes();
+  }
   spec.order = detail::order_name(detail::stored_order(state->order, codecs, doing));
   state_ = std::move(state);
 }
@@ -358,10 +381,11 @@ MORSEL_INLINE FetchCost ZarrSource::cost(const Dims& chunk, const Region& region
     cost.partial = cost.in_place = true;
     return cost;
   }
-  const bool whole = region == s.stored_box(chunk);
-  cost.encoded_bytes = chain.max_encoded_bytes();
-  cost.scratch_bytes = chain.decode_scratch_bytes() + (whole ? 0 : chain.strided_scratch_bytes());
-  cost.strided_scratch_bytes = whole ? chain.strided_scratch_bytes() : 0;
+  const CodecChain::Cost part = chain.cost(State::relative(region, s.stored_box(chunk).lo));
+  cost.encoded_bytes = part.encoded_bytes;
+  cost.scratch_bytes = part.scratch_bytes;
+  cost.strided_scratch_bytes = part.strided_bytes;
+  cost.partial = part.partial;
   return cost;
 }
 
@@ -375,6 +399,16 @@ MORSEL_INLINE Fetched ZarrSource::fetch(const Dims& chunk, const Region& region,
     if (s.levels.empty()) {
       key = s.key_of(chunk);
       const auto range = s.plain_range(chunk, region);
+      const CodecChain& chain = s.chain_of(chunk);
+      const Region part = State::relative(region, s.stored_box(chunk).lo);
+      if (!range && chain.cost(part).partial) {
+        const auto filled = chain.fetch(
+            part, [&](std::span<StoredRange> ranges) { return s.read_ranges(key, ranges, fetched, stop); },
+            room);
+        fetched.encoded_bytes = filled.value_or(0);
+        if (!filled) fetched.state = Fetched::State::missing;
+        return fetched;
+      }
       GetRequest request{key, range.value_or(ByteRange{}), room};
       if (range) request.room = room.first(static_cast<std::size_t>(range->length));
       s.store.get({&request, 1}, stop);
@@ -493,8 +527,11 @@ MORSEL_INLINE void ZarrSource::decode(const Dims& chunk, const Region& region,
   });
 }
 
-MORSEL_INLINE Index ZarrSource::requests(const Dims&, const Region& region) const {
-  if (state_->levels.empty()) return 1;
+MORSEL_INLINE Index ZarrSource::requests(const Dims& chunk, const Region& region) const {
+  if (state_->levels.empty()) {
+    if (state_->plain_range(chunk, region)) return 1;
+    return state_->chain_of(chunk).cost(State::relative(region, state_->stored_box(chunk).lo)).requests;
+  }
   return state_->spec.grid.overlapping(region).size() + static_cast<Index>(state_->levels.size());
 }
 

@@ -64,6 +64,7 @@ class BloscCodec : public ByteCodec {
   BloscCodec prepare(const DecodedSpec& spec) const {
     check_decoded_bytes(spec.bytes, BLOSC_MAX_BUFFERSIZE);
     BloscCodec prepared = *this;
+    prepared.chunk_bytes_ = spec.bytes;
     if (type_bytes_ == 0) prepared.type_bytes_ = std::max<std::size_t>(1, spec.dtype.item_bytes());
     if (prepared.type_bytes_ > BLOSC_MAX_TYPESIZE) prepared.type_bytes_ = 1;
     if (shuffle_ < 0) prepared.shuffle_ = prepared.type_bytes_ == 1 ? BLOSC_BITSHUFFLE : BLOSC_SHUFFLE;
@@ -73,7 +74,7 @@ class BloscCodec : public ByteCodec {
   std::size_t max_encoded_bytes(std::size_t n) const { return saturating_sum(n, BLOSC_MAX_OVERHEAD); }
 
   std::size_t decode(std::span<const std::byte> in, std::span<std::byte> out, std::span<std::byte>) const {
-    const BloscHeader header = check_header(in);
+    const BloscHeader header = check_header(in, in.size());
     if (header.decoded_bytes > out.size())
       corrupt("too many decoded bytes; expected at most " + std::to_string(out.size()) + ", got " +
               std::to_string(header.decoded_bytes));
@@ -86,7 +87,7 @@ class BloscCodec : public ByteCodec {
 
   void decode_part(std::span<const std::byte> in, std::size_t offset_bytes, std::span<std::byte> out,
                    std::span<std::byte>) const {
-    const BloscHeader header = check_header(in);
+    const BloscHeader header = check_header(in, in.size());
     if (offset_bytes > header.decoded_bytes || out.size() > header.decoded_bytes - offset_bytes)
       corrupt("too few decoded bytes; expected at least " +
               std::to_string(saturating_sum(offset_bytes, out.size())) + ", got " +
@@ -107,6 +108,108 @@ class BloscCodec : public ByteCodec {
     }
   }
 
+  /// Header, table of blocks, and the blocks themselves: c-blosc makes blocks of 1 MiB at most where none
+  /// were asked for (4 MiB are assumed), of no less than 4 KiB.
+  std::size_t max_part_bytes(std::span<const ChunkPart> parts) const {
+    const std::size_t shortest = block_bytes_ > 0 ? std::max(block_bytes_, least_block_bytes) : 4096;
+    std::size_t bytes = std::max(head_bytes, BloscHeader::bytes + 4 * (chunk_bytes_ / shortest + 1));
+    for (const ChunkPart& part : parts) {
+      const std::size_t most = saturating_sum(part.end - part.begin, 2 * longest_block());
+      bytes = saturating_sum(bytes, saturating_sum(most, most / 64 + 1024));
+    }
+    return bytes;
+  }
+
+  /// Makes a frame that has no blocks but those of the parts.
+  ///
+  /// 1. Read the header and, as a rule, all of the table of blocks.
+  /// 2. List the blocks of the parts: where they stand in storage, and where they will stand in `room`.
+  /// 3. Read them, neighbours at once, and write the table anew.
+  std::optional<std::size_t> fetch_parts(std::span<const ChunkPart> parts, const RangeReader& read,
+                                         std::span<std::byte> room) const {
+    StoredRange head{0, room.first(std::min(room.size(), head_bytes))};
+    if (!read({&head, 1})) return std::nullopt;
+    const std::span<const std::byte> got = room.first(head.filled_bytes);
+    if (got.size() < BloscHeader::bytes) too_short(BloscHeader::bytes, got.size());
+    BloscHeader header = check_header(got, load_le32(got.data() + 12));
+    if (got.size() >= header.frame_bytes || header.decoded_bytes == 0) return header.frame_bytes;
+
+    std::vector<StoredRange> ranges;
+    const auto add_range = [&](std::size_t from, std::size_t bytes, std::size_t at) {
+      if (at > room.size() || bytes > room.size() - at)
+        corrupt("its blocks are longer than they can be; expected at most " + std::to_string(room.size()) +
+                " bytes of them, got " + std::to_string(saturating_sum(at, bytes)));
+      if (!ranges.empty() && ranges.back().offset_bytes + ranges.back().room.size() == from &&
+          ranges.back().room.data() + ranges.back().room.size() == room.data() + at)
+        ranges.back().room = {ranges.back().room.data(), ranges.back().room.size() + bytes};
+      else
+        ranges.push_back({from, room.subspan(at, bytes)});
+    };
+    const auto read_ranges = [&] {
+      read(ranges);
+      for (const StoredRange& range : ranges)
+        if (range.filled_bytes != range.room.size())
+          too_short(range.offset_bytes + range.room.size(), range.offset_bytes + range.filled_bytes);
+      ranges.clear();
+    };
+    std::byte* const table = room.data() + BloscHeader::bytes;
+    const bool copied = header.is_copied();
+    if (copied) {
+      // Blocks that are stored as they are, each as one split, not shuffled.
+      header.block_bytes = std::min(copied_block_bytes, header.decoded_bytes);
+      room[2] = std::byte{0x10};
+      store_le32(static_cast<std::uint32_t>(header.block_bytes), room.data() + 8);
+    }
+    const std::size_t table_end = BloscHeader::bytes + 4 * header.blocks();
+    if (table_end > room.size()) add_range(got.size(), table_end, 0);  // says what is wrong
+    if (!copied && table_end > got.size()) {
+      add_range(got.size(), table_end - got.size(), got.size());
+      read_ranges();
+    }
+
+    struct Block {
+      std::size_t number = 0, at = 0;
+    };
+    std::vector<Block> wanted;
+    std::size_t at = table_end;
+    const auto begin_of = [&](std::size_t block) { return std::size_t{load_le32(table + 4 * block)}; };
+    bool in_order = true;
+    for (std::size_t i = 1; !copied && i < header.blocks(); ++i) in_order &= begin_of(i - 1) < begin_of(i);
+    const auto end_of = [&](std::size_t block) {
+      if (in_order) return block + 1 < header.blocks() ? begin_of(block + 1) : header.frame_bytes;
+      std::size_t end = header.frame_bytes;  // threads have written them in any order
+      for (std::size_t i = 0; i < header.blocks(); ++i)
+        if (begin_of(i) > begin_of(block)) end = std::min(end, begin_of(i));
+      return end;
+    };
+    for (const ChunkPart& part : parts) {
+      const std::size_t end = std::min(part.end, header.decoded_bytes);
+      for (std::size_t i = part.begin / header.block_bytes; i * header.block_bytes < end; ++i) {
+        if (!wanted.empty() && wanted.back().number >= i) continue;
+        wanted.push_back({i, at});
+        if (copied) {
+          const std::size_t bytes = header.bytes_of_block(i);
+          add_range(BloscHeader::bytes + i * header.block_bytes, bytes, at + 4);
+          at += 4 + bytes;
+        } else {
+          const std::size_t from = begin_of(i);
+          if (from < table_end || from >= header.frame_bytes) damaged(header.bytes_of_block(i), -1);
+          add_range(from, end_of(i) - from, at);
+          at += end_of(i) - from;
+        }
+      }
+    }
+    read_ranges();
+    std::memset(table, 0, 4 * header.blocks());
+    for (const Block& block : wanted) {
+      store_le32(static_cast<std::uint32_t>(block.at), table + 4 * block.number);
+      if (copied)
+        store_le32(static_cast<std::uint32_t>(header.bytes_of_block(block.number)), room.data() + block.at);
+    }
+    store_le32(static_cast<std::uint32_t>(at), room.data() + 12);
+    return at;
+  }
+
   std::size_t encode(std::span<const std::byte> in, std::span<std::byte> out, std::span<std::byte>) const {
     if (blosc_compname_to_compcode(compressor_.c_str()) < 0)
       fail(Errc::unsupported, "encoding " + std::string(name()) +
@@ -123,6 +226,8 @@ class BloscCodec : public ByteCodec {
   }
 
  private:
+  static constexpr std::size_t head_bytes = 4096, copied_block_bytes = std::size_t{1} << 16,
+                               least_block_bytes = 128;
   static constexpr std::string_view names[] = {"blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"};
 
   static int shuffle_of(const std::string& text, const CodecConfig& config) {
@@ -130,6 +235,10 @@ class BloscCodec : public ByteCodec {
     if (text == "shuffle") return BLOSC_SHUFFLE;
     if (text == "bitshuffle") return BLOSC_BITSHUFFLE;
     config.wrong("shuffle", "\"noshuffle\", \"shuffle\" or \"bitshuffle\"", nlohmann::json(text));
+  }
+
+  std::size_t longest_block() const {
+    return block_bytes_ > 0 ? std::max(block_bytes_, copied_block_bytes) : std::size_t{4} << 20;
   }
 
   [[noreturn]] void damaged(std::size_t expected, int got) const {
@@ -142,7 +251,8 @@ class BloscCodec : public ByteCodec {
     if (got < 0 || static_cast<std::size_t>(got) != out.size()) damaged(out.size(), got);
   }
 
-  BloscHeader check_header(std::span<const std::byte> in) const {
+  /// Of a frame of `frame_bytes` of which at least the header stands in `in`.
+  BloscHeader check_header(std::span<const std::byte> in, std::size_t frame_bytes) const {
     if (in.size() < BloscHeader::bytes) too_short(BloscHeader::bytes, in.size());
     BloscHeader header;
     header.version = std::to_integer<unsigned>(in[0]);
@@ -155,14 +265,14 @@ class BloscCodec : public ByteCodec {
     if (header.version != BLOSC_VERSION_FORMAT || header.flags & 0x8)
       corrupt("unknown version; expected a frame of version 2, got " + std::to_string(header.version) +
               " with flags " + std::to_string(header.flags));
-    if (blosc_cbuffer_validate(in.data(), in.size(), &decoded_bytes) != 0 ||
+    if (blosc_cbuffer_validate(in.data(), frame_bytes, &decoded_bytes) != 0 ||
         decoded_bytes != header.decoded_bytes)
-      corrupt("header damaged, or frame cut short; expected a frame of " + std::to_string(in.size()) +
+      corrupt("header damaged, or frame cut short; expected a frame of " + std::to_string(frame_bytes) +
               " bytes, got one of " + std::to_string(header.frame_bytes));
     if (header.decoded_bytes == 0) return header;
     if (header.is_copied()) {
-      if (header.decoded_bytes != in.size() - BloscHeader::bytes)
-        corrupt("header damaged; expected " + std::to_string(in.size() - BloscHeader::bytes) +
+      if (header.decoded_bytes != frame_bytes - BloscHeader::bytes)
+        corrupt("header damaged; expected " + std::to_string(frame_bytes - BloscHeader::bytes) +
                 " decoded bytes, got " + std::to_string(header.decoded_bytes));
       return header;
     }
@@ -175,9 +285,9 @@ class BloscCodec : public ByteCodec {
     if (header.block_bytes % header.splits() != 0)
       corrupt("header damaged; expected blocks of whole elements of " + std::to_string(header.type_bytes) +
               " bytes, got " + std::to_string(header.block_bytes));
-    if (header.blocks() > (in.size() - BloscHeader::bytes) / 4)
+    if (header.blocks() > (frame_bytes - BloscHeader::bytes) / 4)
       corrupt("header damaged or frame cut short; expected at most " +
-              std::to_string((in.size() - BloscHeader::bytes) / 4) + " blocks, got " +
+              std::to_string((frame_bytes - BloscHeader::bytes) / 4) + " blocks, got " +
               std::to_string(header.blocks()));
     check_compressor(header.compressor());
     return header;
@@ -239,8 +349,9 @@ class BloscCodec : public ByteCodec {
   std::string compressor_;
   int level_ = 5, shuffle_ = 1;
   std::size_t type_bytes_ = 0, block_bytes_ = 0;
+  std::size_t chunk_bytes_ = 0;  // of what it is prepared for
 };
-static_assert(DecodesParts<BloscCodec>);
+static_assert(FetchesParts<BloscCodec>);
 
 inline std::vector<CodecDefinition> blosc_codecs() {
   return {byte_codec<BloscCodec>({"blosc", "numcodecs.blosc"})};
