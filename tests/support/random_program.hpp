@@ -269,6 +269,7 @@ class ProgramMaker {
       o.in_place = random_.chance(0.5);
       o.blocks = random_.chance(0.4);
       o.parts_need_whole = random_.chance(0.3);
+      o.parts = !o.regions && o.io && random_.chance(0.4);
       if (random_.chance(0.3)) o.scratch_bytes = static_cast<std::size_t>(random_.between(1, 5000));
       if (!o.regions && o.io && options_.missing_chunks && native.count() > 0 && random_.chance(0.2)) {
         const auto fill = whole(dtype, {});
@@ -282,9 +283,9 @@ class ProgramMaker {
         }
       }
       how = std::string(o.regions ? "regions" : "chunks") + (o.io ? "" : ", computed") +
-            (o.in_place ? ", in place" : "") + (o.blocks ? ", blocks" : "") + ", scratch " +
-            std::to_string(o.scratch_bytes) + ", missing " + std::to_string(o.missing.size()) + ", native " +
-            morsel::to_string(native);
+            (o.in_place ? ", in place" : "") + (o.parts ? ", parts" : "") + (o.blocks ? ", blocks" : "") +
+            ", scratch " + std::to_string(o.scratch_bytes) + ", missing " + std::to_string(o.missing.size()) +
+            ", native " + morsel::to_string(native);
       auto log = std::make_shared<ReadLog>();
       program_.logs.push_back(log);
       source = TestSource(values, std::move(o), log);

@@ -63,6 +63,7 @@ struct TestSourceOptions {
   bool in_place = false;  ///< encoded bytes are elements to mend where they stand
   bool blocks = false;    ///< every second read that must not wait says would_block
   std::size_t scratch_bytes = 0;
+  bool parts = false;                  ///< parts of chunks in C order are read alone
   bool parts_need_whole = false;       ///< decoding less than a chunk takes room for all of it
   std::set<morsel::Index> missing;     ///< chunks that do not exist
   std::set<morsel::Index> forbidden;   ///< chunks whose reading is an error
@@ -89,6 +90,8 @@ class TestSource {
     spec_.does_io = options_.io;
     spec_.fill = options_.fill;
     spec_.format = "test";
+    if (options_.parts)
+      for (std::size_t axis = 0; axis < spec_.grid.rank(); ++axis) spec_.part_axes.push_back(axis);
   }
 
   const morsel::ArraySpec& spec() const { return spec_; }
@@ -100,6 +103,7 @@ class TestSource {
           static_cast<std::size_t>(region.size()) * values_->item() + (options_.in_place ? 0 : salt);
     cost.scratch_bytes = scratch_bytes(region);
     cost.in_place = options_.in_place && options_.io;
+    cost.partial = options_.parts;
     return cost;
   }
   morsel::Fetched fetch(const morsel::Dims& chunk, const morsel::Region& region, std::span<std::byte> room,

@@ -143,16 +143,20 @@ class Task {
 
  private:
   bool is_written() const;
+  void write_chunks(AnyChunkSink sink, const BufferView& values);
   bool next_step();
   struct Access;
   struct GroupState;
   struct Walk;
+  void open_ports();
+  void decode_fetched(const FetchItem& fetch);
   void decode(const std::stop_token& stop);
   Fetch fetch_shared(std::size_t number, FetchMode mode, const std::stop_token& stop);
   void evaluate_ports();
   Access access(const Port& port, std::size_t number, const View& view, const Region& box);
   void store_outputs();
   BufferView place_of(const FetchItem& fetch) const;
+  BufferView place_of_store(std::size_t store) const;
   const std::byte* fill_of(const Port& port);
   void fill_absent(std::size_t fetch);
   void reduce_step();

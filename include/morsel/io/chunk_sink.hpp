@@ -25,8 +25,8 @@ struct SinkSpec {
 ///
 /// Laws: nothing is visible at the target before `commit` (or, for a chunked store, no chunk before it is
 /// whole); `commit` is called once, after the last `write`, from one thread; a sink destroyed without
-/// `commit` leaves nothing behind but what a later run resumes. `write` gets memory for encoding as
-/// `scratch`, `scratch_bytes(region)` long, and allocates nothing else.
+/// `commit` leaves nothing behind but what a later run resumes. `write` gets values in C order, and memory
+/// for encoding as `scratch`, `scratch_bytes(region)` long for the largest region; it allocates nothing else.
 ///
 /// Fails: io_error (disk full), already_exists. `identity` is that of the source that reading the target
 /// gives. Optional: `files()`, the canonical paths of what `commit` replaces (see NamesFiles). Saving onto an

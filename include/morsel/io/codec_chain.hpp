@@ -42,6 +42,8 @@ class CodecChain {
   std::size_t strided_scratch_bytes() const { return strided_scratch_bytes_; }
   /// Memory that encoding a chunk may use.
   std::size_t encode_scratch_bytes() const { return encode_scratch_bytes_; }
+  /// ... one that lies in C order.
+  std::size_t c_order_encode_scratch_bytes() const { return c_order_encode_scratch_bytes_; }
 
   /// True if chunks are stored as their elements in C order.
   bool is_plain() const { return codecs_.empty() && !transposed_; }
@@ -89,7 +91,8 @@ class CodecChain {
   std::vector<DecodedSpec> specs_;  // on the decoded side of each codec
   std::size_t codec_scratch_ = 0, between_bytes_ = 0;
   std::size_t chunk_bytes_ = 0, max_encoded_bytes_ = 0;
-  std::size_t decode_scratch_bytes_ = 0, strided_scratch_bytes_ = 0, encode_scratch_bytes_ = 0;
+  std::size_t decode_scratch_bytes_ = 0, strided_scratch_bytes_ = 0;
+  std::size_t encode_scratch_bytes_ = 0, c_order_encode_scratch_bytes_ = 0;
 };
 
 }  // namespace morsel::inline MORSEL_ABI

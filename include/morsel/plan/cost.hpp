@@ -29,6 +29,10 @@ inline constexpr std::size_t smallest_spill_bytes = 64 * 1024;
 /// Steps looked at one by one when a stage's memory is not the same for all.
 inline constexpr long long exact_steps = 4096;
 
+/// Bytes of a step's chunks, beyond twice their elements, that may wait to be decoded.
+inline constexpr std::size_t encoded_bytes = 4 * 1024 * 1024;
+/// What reading a part of a chunk reads and decodes beside the part itself.
+inline constexpr std::size_t part_bytes = 512 * 1024;
 /// Values between that are no larger are computed whole.
 inline constexpr std::size_t small_port_bytes = 4096;
 /// Inputs and nested expressions of one stage; every task looks at each.

@@ -49,19 +49,22 @@ struct FetchItem {
   bool in_place = false;  ///< encoded bytes are the elements
   bool placed = false;    ///< ... and lie where the port's array wants them
   bool shared = false;    ///< comes from a shared chunk; the room is for whoever reads that
+  bool at_once = false;   ///< decoded as soon as it is read: all such fetches have one room
 };
 
 /// Where everything of a step lies.
 struct StepLayout {
   std::vector<PortNeed> needs;
-  std::vector<std::size_t> port_offset;  ///< of a port's assembled elements; npos: lent or direct
+  /// Of a port's assembled elements; npos: lent, or a part of a shared chunk; in_store: where a store wants
+  /// them.
+  std::vector<std::size_t> port_offset;
   std::vector<FetchItem> fetches;
-  std::size_t shared_offset = 0, shared_room = 0;  ///< encoded bytes of a shared chunk while it is read
+  std::size_t shared_offset = 0, shared_room = 0;  ///< encoded bytes of what is decoded as soon as it is read
   std::size_t scratch_offset = 0, scratch_bytes = 0;
   std::size_t table_offset = 0, table_bytes = 0;  ///< offsets of gathered positions
   std::size_t total_bytes = 0;
   std::size_t decoded_bytes = 0;
-  static constexpr std::size_t npos = ~std::size_t{0};
+  static constexpr std::size_t npos = ~std::size_t{0}, in_store = npos - 1;
 };
 
 /// The layout of a step that evaluates `box` of the stage's driver. Pure; used by the planner to size tasks
@@ -102,6 +105,14 @@ std::size_t node_bytes_per_task(const Stage& stage, const ReduceGroup& group);
 std::size_t expression_workspace_bytes(const Expression& expression);
 /// Grid position of the chunk that holds the low corner of a region.
 Dims chunk_at(const Grid& grid, const Region& region);
+/// Where steps may cut the native chunks of a port so that the parts lie together in storage and are read
+/// alone: across the axis that is slowest there.
+struct ChunkCut {
+  std::size_t port_axis = 0, driver_axis = 0;
+};
+std::optional<ChunkCut> chunk_cut(const Stage& stage, const Port& port);
+/// Largest box that is given to a sink at once, of a step: a declared chunk where steps join them.
+Shape written_part(const Stage& stage, const Shape& step);
 /// Positions of a port's axis that a box needs through a map.
 PortNeed::Axis axis_need(const Port& port, std::size_t axis, const AxisMap& map, const Region& box);
 /// True if positions through this map have no constant distance in the port's memory.

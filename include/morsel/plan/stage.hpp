@@ -52,6 +52,7 @@ struct Port {
   Grid grid;
   AnyChunkSource source;          ///< source
   bool shared = false;            ///< source: chunks are kept while later units need them
+  int into_store = -1;            ///< source: chunks are decoded where this store wants them
   int result = -1;                ///< result: which; kept when a spilled result is read as a source
   std::vector<Expression> parts;  ///< expression: one; concat: one per operand; map_chunks: one per input
   int axis = 0;                   ///< concat
@@ -100,8 +101,11 @@ struct Stage {
   Expression expression;  ///< over the driver's positions
   std::vector<ResultStore> stores;
   std::vector<ReduceGroup> groups;
-  bool whole_chunks = false;  ///< steps must be declared chunks (map_chunks, visits)
+  bool whole_chunks = false;  ///< steps must be declared chunks (map_chunks, visits, sinks)
+  bool may_join = false;      ///< ... or several of them, which are written one by one
   bool in_order = false;      ///< tasks go in C order of the chunks (ordered visits)
+  Index joined_chunks = 0;    ///< not 0: native chunks are not shared but read in parts, for steps of so many
+                              ///< declared chunks
 
   // How the driver is cut, chosen by lower():
   Grid units;                   ///< what one task does

@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <morsel/conformance/chunk_source.hpp>
+#include <morsel/io/codec_registry.hpp>
 #include <morsel/io/counting_store.hpp>
 #include <morsel/io/file_store.hpp>
 #include <morsel/io/memory_store.hpp>
@@ -13,6 +14,7 @@
 #include <morsel/io/zarr_hierarchy.hpp>
 #include <support/failure.hpp>
 #include <support/paths.hpp>
+#include <support/skip.hpp>
 
 using namespace morsel;
 using morsel_test::contains;
@@ -50,6 +52,11 @@ std::vector<std::byte> bytes_of(const LazyArray<T>& a) {
 Shape hierarchy_shape(const AnyStore& store, const std::string& path) {
   const std::optional<ZarrNode> node = ZarrHierarchy(store).find(path, ZarrDocuments::consolidated);
   return node && node->shape ? *node->shape : Shape{};
+}
+
+bool has_blosc() {
+  const std::vector<std::string> names = codec_names();
+  return std::binary_search(names.begin(), names.end(), "blosc");
 }
 
 void put(const AnyStore& store, const std::string& key, const std::string& text) {
@@ -184,6 +191,27 @@ TEST_CASE("a slice reads what it needs", "[api][zarr]") {
     CHECK(chunk_gets ==
           std::map<std::string, int>{{"a/c/0/0", 2}, {"a/c/0/1", 2}, {"a/c/1/0", 2}, {"a/c/1/1", 2}});
     store.observe(nullptr);
+  }
+  SECTION("blosc: the blocks that are touched") {
+    if (!has_blosc()) MORSEL_SKIP("no c-blosc");
+    const CountingStore store = counting_store(MemoryStore());
+    SaveOptions options;
+    options.chunks = {512, 512};
+    options.codec = "blosc-lz4:1:noshuffle";
+    const auto c = from_function<std::uint32_t>(
+        {512, 512}, [](Index i, Index j) { return static_cast<std::uint32_t>((i * 512 + j) * 2654435761u); });
+    save(c, store, "c", options);
+    const auto b = open<std::uint32_t>(store, "c");
+    const std::uint64_t stored = *store.size("c/c/0/0"), document = *store.size("c/zarr.json");
+    store.reset();
+    CHECK(b["100, 7"].item() == (100 * 512 + 7) * 2654435761u);
+    CHECK(store.counts().read_bytes - 2 * document < stored / 8);
+    store.reset();
+    CHECK(bytes_of(b["300:310:3, ::5"]) == bytes_of(c["300:310:3, ::5"]));
+    CHECK(store.counts().read_bytes - 2 * document < stored / 4);
+    store.reset();
+    CHECK(bytes_of(b["::-1, 3:400"]) == bytes_of(c["::-1, 3:400"]));
+    CHECK(store.counts().read_bytes - 2 * document == stored);
   }
   SECTION("elements stored as they are: their bytes") {
     const CountingStore store = counting_store(MemoryStore());
@@ -541,6 +569,40 @@ TEST_CASE("damaged chunks and shards are errors that name them", "[api][zarr]") 
   CHECK(contains(failure_of([&] { open<float>(store, "s").compute(); }), "crc32c"));
   put(store, "s/c/0/0", "short");
   CHECK(contains(failure_of([&] { open<float>(store, "s").compute(); }), "s/c/0/0"));
+}
+
+TEST_CASE("chunks are turned in a budget that holds few of them, in parts", "[api][zarr]") {
+  if (!has_blosc()) MORSEL_SKIP("no c-blosc");
+  const test::TempDir dir;
+  const auto from = (dir / "x.zarr").string(), to = (dir / "y.zarr").string();
+  const auto values = [](Index i, Index j, Index k) {
+    return static_cast<float>(((i * 64 + j) * 128 + k) * 2654435761u % 1000003u);
+  };
+  const auto a = from_function<float>({256, 64, 128}, values);
+  using Stored = std::pair<const char*, const char*>;
+  const auto [codec, order] = GENERATE(Stored{"blosc-lz4:5:shuffle", "C"},
+                                       Stored{"blosc-zstd:1:bitshuffle", "F"}, Stored{"none", "C"});
+  INFO(codec << " " << order);
+  // Each way the axis that is slowest in storage is cut.
+  const bool f = std::string(order) == "F";
+  SaveOptions options;
+  options.chunks = f ? ChunkSpec{32, 16, 128} : ChunkSpec{256, 16, 16};
+  options.codec = codec;
+  options.options = {{"order", order}};
+  save(a, from, options);
+  RunReport report;
+  const auto b = open<float>(from);
+  options = {};
+  options.chunks = f ? ChunkSpec{256, 64, 8} : ChunkSpec{16, 64, 128};
+  options.codec = "blosc-lz4:1:shuffle";
+  options.memory = 6 * MiB;
+  options.report = &report;
+  save(b, to, options);
+  CHECK(report.peak_bytes <= 6 * MiB);
+  CHECK(all(open<float>(to) == a).item());
+  ComputeOptions two;
+  two.memory = 6 * MiB;
+  CHECK(all(b == a).item(two));
 }
 
 TEST_CASE("reading and writing stay inside the budget", "[api][zarr]") {

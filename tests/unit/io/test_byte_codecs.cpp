@@ -257,6 +257,126 @@ TEST_CASE("a part that a Blosc frame decodes is a slice of the whole", "[io][cod
           }
 }
 
+namespace {
+
+/// Reads ranges of a frame, and counts.
+struct FrameReader {
+  const Bytes& frame;
+  std::size_t requests = 0, bytes = 0;
+  bool operator()(std::span<StoredRange> ranges) {
+    for (StoredRange& range : ranges) {
+      ++requests;
+      const std::size_t from = std::min(range.offset_bytes, frame.size());
+      range.filled_bytes = std::min(range.room.size(), frame.size() - from);
+      std::copy_n(frame.begin() + static_cast<Index>(from), range.filled_bytes, range.room.begin());
+      bytes += range.filled_bytes;
+    }
+    return true;
+  }
+};
+
+/// The frame with its blocks in another order, as several threads may have written them.
+Bytes with_blocks_reversed(const Bytes& frame) {
+  const auto number = [](const Bytes& b, std::size_t at) {
+    std::size_t n = 0;
+    for (std::size_t i = 4; i-- > 0;) n = n << 8 | std::to_integer<std::size_t>(b[at + i]);
+    return n;
+  };
+  const std::size_t decoded = number(frame, 4), block = number(frame, 8);
+  const std::size_t blocks = (decoded + block - 1) / block;
+  Bytes out(frame.begin(), frame.begin() + static_cast<Index>(16 + 4 * blocks));
+  for (std::size_t i = blocks; i-- > 0;) {
+    const std::size_t begin = number(frame, 16 + 4 * i),
+                      end = i + 1 < blocks ? number(frame, 16 + 4 * (i + 1)) : frame.size();
+    for (std::size_t k = 0; k < 4; ++k) out[16 + 4 * i + k] = static_cast<std::byte>(out.size() >> 8 * k);
+    out.insert(out.end(), frame.begin() + static_cast<Index>(begin), frame.begin() + static_cast<Index>(end));
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("of a Blosc frame no more is read than its parts need", "[io][codec]") {
+  if (!has_codec("blosc")) MORSEL_SKIP("no c-blosc");
+  Bytes values(700'003);
+  std::mt19937_64 random(test::first_seed());
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<std::byte>((i * i / 3000 ^ i / 7) + (random() & 3));
+  for (const char* cname : {"lz4", "zstd", "blosclz"})
+    for (const char* shuffle : {"noshuffle", "shuffle", "bitshuffle"})
+      for (const int type_bytes : {1, 4, 7, 16})
+        for (const int block_bytes : {0, 300, 4096, 65536})
+          for (const int level : {0, 1, 5}) {
+            const std::string config = std::string(R"({"cname": ")") + cname + R"(", "clevel": )" +
+                                       std::to_string(level) + R"(, "shuffle": ")" + shuffle +
+                                       R"(", "typesize": )" + std::to_string(type_bytes) +
+                                       R"(, "blocksize": )" + std::to_string(block_bytes) + "}";
+            INFO(config);
+            const AnyCodec codec = prepared("blosc", config, values.size());
+            REQUIRE(codec.fetches_parts());
+            const Bytes written = encode(codec, values);
+            const bool copied = (std::to_integer<unsigned>(written[2]) & 2) != 0;
+            for (const Bytes& frame : {written, copied ? written : with_blocks_reversed(written)}) {
+              std::vector<ChunkPart> parts;
+              for (std::size_t at = random() % 200'000; at + 30'000 < values.size();) {
+                parts.push_back({at, at + 1 + random() % 20'000});
+                at = parts.back().end + 20'000 + random() % 300'000;
+              }
+              Bytes room(std::min(codec.max_part_bytes(parts), frame.size() + frame.size() / 64 + 1024));
+              FrameReader reader{frame};
+              const auto filled = codec.fetch_parts(parts, std::ref(reader), room);
+              REQUIRE(filled.has_value());
+              CHECK(*filled <= room.size());
+              // The head, and per part the blocks that it touches; stored they are about as long.
+              std::size_t most = 4096 + 4 * values.size() / 128, block = 0;
+              for (std::size_t k = 4; k-- > 0;)
+                block = block << 8 | std::to_integer<std::size_t>(frame[8 + k]);
+              if (copied) block = 65536;
+              for (const ChunkPart& part : parts) most += (part.end - part.begin) + 2 * block + block / 8;
+              CHECK(reader.bytes <= std::max(most, frame.size()));
+              bool right = true;
+              for (const ChunkPart& part : parts) {
+                Bytes out(part.end - part.begin);
+                codec.decode_part(std::span(room).first(*filled), part.begin, out, {});
+                right = right &&
+                        std::equal(out.begin(), out.end(), values.begin() + static_cast<Index>(part.begin));
+              }
+              CHECK(right);
+            }
+          }
+}
+
+TEST_CASE("parts read from damaged Blosc frames are refused or wrong, and nothing else", "[io][codec]") {
+  if (!has_codec("blosc")) MORSEL_SKIP("no c-blosc");
+  Bytes values(300'000);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::byte>(i * i / 3000);
+  std::mt19937_64 random(test::first_seed());
+  const AnyCodec codec = prepared(
+      "blosc", R"({"cname": "lz4", "shuffle": "shuffle", "typesize": 4, "blocksize": 4096})", values.size());
+  const Bytes frame = encode(codec, values);
+  REQUIRE(frame.size() > 8192);
+  int refused = 0;
+  for (int i = 0; i < test::effort(3000); ++i) {
+    Bytes damaged = frame;
+    for (int hits = 0; hits < 1 + i % 3; ++hits)
+      damaged[random() % (i % 2 ? 400 : damaged.size())] = static_cast<std::byte>(random());
+    if (i % 7 == 0) damaged.resize(random() % damaged.size());
+    const std::size_t from = random() % 280'000;
+    const std::vector<ChunkPart> parts{{from, from + 1 + random() % 20'000}};
+    Bytes room(codec.max_part_bytes(parts));
+    FrameReader reader{damaged};
+    try {
+      const auto filled = codec.fetch_parts(parts, std::ref(reader), room);
+      Bytes out(parts[0].end - parts[0].begin);
+      codec.decode_part(std::span(room).first(filled.value()), parts[0].begin, out, {});
+    } catch (const Error& e) {
+      ++refused;
+      if (e.code() != Errc::corrupt_data) FAIL(e.what());
+    }
+  }
+  CHECK(refused > 100);
+}
+
 TEST_CASE("parts of damaged Blosc frames are refused or wrong, and nothing else", "[io][codec]") {
   if (!has_codec("blosc")) MORSEL_SKIP("no c-blosc");
   Bytes values(20'000);

@@ -129,12 +129,12 @@ TEST_CASE("the parts of a step's memory do not overlap", "[plan]") {
           if (bytes > 0) parts.emplace_back(begin, begin + bytes);
         };
         for (std::size_t p = 0; p < stage.ports.size(); ++p)
-          if (layout.needs[p].needed && layout.port_offset[p] != StepLayout::npos)
+          if (layout.needs[p].needed && layout.port_offset[p] < StepLayout::in_store)
             add(layout.port_offset[p], static_cast<std::size_t>(size_of(layout.needs[p].shape())) *
                                            stage.ports[p].dtype.item_bytes());
-        // Placed reads lie in their port's array on purpose.
+        // Placed reads lie in their port's array on purpose, and what is decoded at once shares one room.
         for (const FetchItem& f : layout.fetches)
-          if (!f.placed && !f.shared) add(f.encoded_offset, f.encoded_bytes);
+          if (!f.placed && !f.shared && !f.at_once) add(f.encoded_offset, f.encoded_bytes);
         add(layout.shared_offset, layout.shared_room);
         add(layout.scratch_offset, layout.scratch_bytes);
         add(layout.table_offset, layout.table_bytes);

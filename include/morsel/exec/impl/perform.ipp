@@ -360,6 +360,7 @@ MORSEL_INLINE Task::Fetch Task::fetch(FetchMode mode, const std::stop_token& sto
                                      std::to_string(run_.task.step_offset + layout_.total_bytes));
     fetch_states_.assign(layout_.fetches.size(), Fetched::State::filled);
     shared_of_.assign(layout_.fetches.size(), -1);
+    if (!written_before_) open_ports();
     begun_ = true;
   }
   std::byte* step = memory_ + run_.task.step_offset;
@@ -379,6 +380,11 @@ MORSEL_INLINE Task::Fetch Task::fetch(FetchMode mode, const std::stop_token& sto
     fetch_states_[fetched_] = got.state;
     f.encoded_bytes = std::min(f.encoded_bytes, got.encoded_bytes);
     run_.counters.count(got);
+    if (!f.at_once) continue;
+    if (got.state == Fetched::State::missing)
+      fill_absent(fetched_);
+    else
+      decode_fetched(f);
   }
   return Fetch::done;
 }
@@ -456,33 +462,56 @@ MORSEL_INLINE bool Task::may_go_on() {
   return window_->entries[static_cast<std::size_t>(awaited_)].state != SharedWindow::State::reading;
 }
 
-MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
+/// Where the elements of a port will stand when the step is decoded; ports of one shared chunk come later.
+MORSEL_INLINE void Task::open_ports() {
   const Stage& stage = run_.stage;
   std::byte* step = memory_ + run_.task.step_offset;
-  table_at_ = run_.task.step_offset + layout_.table_offset;
   for (std::size_t p = 0; p < stage.ports.size(); ++p) {
     const Port& port = stage.ports[p];
     const PortNeed& need = layout_.needs[p];
     if (!need.needed) continue;
+    const std::size_t offset = layout_.port_offset[p];
     if (port.kind == Port::Kind::result) {
       port_views_[p] = run_.result_view(port.result);
     } else if (port.kind == Port::Kind::source && port.source.spec().lends) {
       port_views_[p] = port.source.lend(need.hull());
-    } else if (layout_.port_offset[p] == StepLayout::npos) {
-      // The part of the one shared chunk.
-      for (std::size_t i = 0; i < layout_.fetches.size(); ++i)
-        if (layout_.fetches[i].port == static_cast<int>(p)) {
-          const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(shared_of_[i])];
-          port_views_[p] =
-              BufferView::c_order(window_->entries[static_cast<std::size_t>(shared_of_[i])].memory,
-                                  chunk.region.shape(), port.dtype.item_bytes())
-                  .part(chunk.region, layout_.fetches[i].region);
-        }
-    } else {
+    } else if (offset == StepLayout::in_store) {
+      port_views_[p] = place_of_store(static_cast<std::size_t>(port.into_store));
+    } else if (offset != StepLayout::npos) {
       port_views_[p] = BufferView::c_order(
-          step + layout_.port_offset[p], port.kind == Port::Kind::source ? need.shape() : need.hull().shape(),
+          step + offset, port.kind == Port::Kind::source ? need.shape() : need.hull().shape(),
           port.dtype.item_bytes());
     }
+  }
+}
+
+MORSEL_INLINE void Task::decode_fetched(const FetchItem& f) {
+  const Port& port = run_.stage.ports[static_cast<std::size_t>(f.port)];
+  std::byte* step = memory_ + run_.task.step_offset;
+  const BufferView out = place_of(f);
+  const std::span<std::byte> encoded{step + f.encoded_offset, f.encoded_bytes};
+  const std::span<std::byte> scratch{step + layout_.scratch_offset, f.scratch_bytes};
+  if (f.in_place) {
+    const BufferView values = BufferView::c_order(encoded.data(), f.region.shape(), port.dtype.item_bytes());
+    port.source.decode(f.chunk, f.region, encoded, values, scratch);
+    if (!f.placed) copy_elements(values, out);
+  } else {
+    port.source.decode(f.chunk, f.region, encoded, out, scratch);
+  }
+}
+
+MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
+  const Stage& stage = run_.stage;
+  table_at_ = run_.task.step_offset + layout_.table_offset;
+  for (std::size_t i = 0; i < layout_.fetches.size(); ++i) {
+    // The part of the one shared chunk.
+    const FetchItem& f = layout_.fetches[i];
+    const std::size_t p = static_cast<std::size_t>(f.port);
+    if (!f.shared || layout_.port_offset[p] != StepLayout::npos) continue;
+    const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(shared_of_[i])];
+    port_views_[p] = BufferView::c_order(window_->entries[static_cast<std::size_t>(shared_of_[i])].memory,
+                                         chunk.region.shape(), stage.ports[p].dtype.item_bytes())
+                         .part(chunk.region, f.region);
   }
   // Reductions take chunks that are not there as one value, so that no memory is filled.
   bool may_stay_absent = stage.stores.empty();
@@ -494,13 +523,13 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
     const std::size_t p = static_cast<std::size_t>(f.port);
     const Port& port = stage.ports[p];
     if (f.shared && layout_.port_offset[p] == StepLayout::npos) continue;
-    const BufferView out = place_of(f);
+    if (f.at_once) continue;
     if (f.shared) {
       const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(shared_of_[i])];
       copy_elements(BufferView::c_order(window_->entries[static_cast<std::size_t>(shared_of_[i])].memory,
                                         chunk.region.shape(), port.dtype.item_bytes())
                         .part(chunk.region, f.region),
-                    out);
+                    place_of(f));
       continue;
     }
     if (fetch_states_[i] == Fetched::State::missing) {
@@ -508,16 +537,7 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
       if (!may_stay_absent) fill_absent(i);
       continue;
     }
-    const std::span<std::byte> encoded{step + f.encoded_offset, f.encoded_bytes};
-    const std::span<std::byte> scratch{step + layout_.scratch_offset, f.scratch_bytes};
-    if (f.in_place) {
-      const BufferView values =
-          BufferView::c_order(encoded.data(), f.region.shape(), port.dtype.item_bytes());
-      port.source.decode(f.chunk, f.region, encoded, values, scratch);
-      if (!f.placed) copy_elements(values, out);
-    } else {
-      port.source.decode(f.chunk, f.region, encoded, out, scratch);
-    }
+    decode_fetched(f);
   }
   run_.counters.bytes_decoded.fetch_add(layout_.decoded_bytes, std::memory_order_relaxed);
 }
@@ -616,7 +636,7 @@ MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_
     const Access& from = streams[static_cast<std::size_t>(expression.outputs[k].stream)];
     if (std::all_of(from.tables.begin(), from.tables.end(), [](const Index* t) { return !t; })) {
       BufferView view{const_cast<std::byte*>(from.base), from.item, shape, from.strides};
-      copy_elements(view, outputs[k]);
+      if (view.data != outputs[k].data) copy_elements(view, outputs[k]);  // else it was decoded there
       continue;
     }
     Nest nest;
@@ -748,6 +768,20 @@ MORSEL_INLINE void Task::evaluate_ports() {
   }
 }
 
+/// Where a store wants the elements of the step: in the caller's memory, or in the task's.
+MORSEL_INLINE BufferView Task::place_of_store(std::size_t number) const {
+  const Stage& stage = run_.stage;
+  const ResultStore& store = stage.stores[number];
+  const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
+  const bool to_memory =
+      result.output < 0
+          ? !result.spilled
+          : std::holds_alternative<MemoryTarget>(run_.targets[static_cast<std::size_t>(result.output)]);
+  if (to_memory) return run_.result_view(store.result).part(Region::of(stage.shape), box_);
+  return BufferView::c_order(memory_ + run_.task.store_offset[number], box_.shape(),
+                             result.dtype.item_bytes());
+}
+
 MORSEL_INLINE void Task::store_outputs() {
   const Stage& stage = run_.stage;
   if (stage.stores.empty()) return;
@@ -756,17 +790,9 @@ MORSEL_INLINE void Task::store_outputs() {
   for (std::size_t i = 0; i < stage.stores.size(); ++i) {
     const ResultStore& store = stage.stores[i];
     const std::size_t k = static_cast<std::size_t>(store.output);
-    const Result& result = run_.plan.results[static_cast<std::size_t>(store.result)];
-    const bool to_memory =
-        result.output < 0
-            ? !result.spilled
-            : std::holds_alternative<MemoryTarget>(run_.targets[static_cast<std::size_t>(result.output)]);
-    BufferView place = to_memory ? run_.result_view(store.result).part(Region::of(stage.shape), box_)
-                                 : BufferView::c_order(memory_ + run_.task.store_offset[i], box_.shape(),
-                                                       result.dtype.item_bytes());
     if (!first[k]) {
       first[k] = &store;
-      outputs[k] = place;
+      outputs[k] = place_of_store(i);
     }
   }
   run_expression(stage.expression, run_.workspace_offset[0], box_, outputs);
@@ -791,6 +817,30 @@ MORSEL_INLINE void Task::store_outputs() {
   if (!holds_visit_) deliver();
 }
 
+/// Gives a sink the values of the step, one declared chunk after another where several are joined.
+MORSEL_INLINE void Task::write_chunks(AnyChunkSink sink, const BufferView& values) {
+  const Stage& stage = run_.stage;
+  std::byte* scratch = values.data + aligned(values.size_bytes());
+  const Shape part = written_part(stage, box_.shape());
+  if (part == box_.shape()) {
+    sink.write(box_, values, {scratch, sink.scratch_bytes(box_)}, {});
+    return;
+  }
+  for_each_position(stage.grid.overlapping(box_), [&](const Dims& chunk) {
+    const Region region = intersect(stage.grid.region(chunk), box_);
+    if (sink.has(region)) return;
+    BufferView chunk_values = values.part(box_, region);
+    std::byte* rest = scratch;
+    if (!chunk_values.is_c_order()) {
+      const BufferView copy = BufferView::c_order(scratch, region.shape(), values.item_bytes);
+      copy_elements(chunk_values, copy);
+      chunk_values = copy;
+      rest += aligned(copy.size_bytes());
+    }
+    sink.write(region, chunk_values, {rest, sink.scratch_bytes(region)}, {});
+  });
+}
+
 MORSEL_INLINE void Task::deliver() {
   const Stage& stage = run_.stage;
   for (std::size_t i = 0; i < stage.stores.size(); ++i) {
@@ -809,9 +859,7 @@ MORSEL_INLINE void Task::deliver() {
     if (const auto* visitor = std::get_if<VisitTarget>(&target)) {
       visitor->visit(box_, place);
     } else {
-      AnyChunkSink sink = std::get<SinkTarget>(target).sink;
-      std::byte* scratch = place.data + aligned(place.size_bytes());
-      sink.write(box_, place, {scratch, sink.scratch_bytes(box_)}, {});
+      write_chunks(std::get<SinkTarget>(target).sink, place);
     }
   }
   holds_visit_ = false;
@@ -843,7 +891,15 @@ MORSEL_INLINE bool Task::is_written() const {
     const int output = run_.plan.results[static_cast<std::size_t>(store.result)].output;
     const auto* sink =
         output < 0 ? nullptr : std::get_if<SinkTarget>(&run_.targets[static_cast<std::size_t>(output)]);
-    if (!sink || !sink->sink.has(box_)) return false;
+    if (!sink) return false;
+    bool has_all = true;
+    if (written_part(stage, box_.shape()) == box_.shape())
+      has_all = sink->sink.has(box_);
+    else
+      for_each_position(stage.grid.overlapping(box_), [&](const Dims& chunk) {
+        has_all = has_all && sink->sink.has(intersect(stage.grid.region(chunk), box_));
+      });
+    if (!has_all) return false;
   }
   return true;
 }

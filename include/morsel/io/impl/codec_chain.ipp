@@ -142,6 +142,7 @@ MORSEL_INLINE CodecChain::CodecChain(const std::vector<CodecInfo>& codecs, const
   decode_scratch_bytes_ = codec_scratch_ + between + (transposed_ && !codecs_.empty() ? chunk : 0);
   strided_scratch_bytes_ = transposed_ || codecs_.empty() ? 0 : chunk;
   encode_scratch_bytes_ = codec_scratch_ + between + chunk;
+  c_order_encode_scratch_bytes_ = codec_scratch_ + between + (transposed_ || swapped_ ? chunk : 0);
 }
 
 /// The elements in the order in which the codecs see them.

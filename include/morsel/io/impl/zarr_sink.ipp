@@ -256,6 +256,13 @@ struct ZarrSink::State {
   std::size_t chunk_bytes() const {
     return static_cast<std::size_t>(size_of(array.chunk_shape)) * array.dtype.item_bytes();
   }
+  /// Are there chunks of which not all is written?
+  bool pads_chunks() const {
+    bool pads = existing.has_value();
+    for (std::size_t i = 0; i < array.chunk_shape.size(); ++i)
+      pads |= array.grid.shape()[i] % array.chunk_shape[i] != 0;
+    return pads;
+  }
   std::size_t most_encoded() const {
     return shard ? shard->inner_count() * chain.max_encoded_bytes() + shard->index_bytes()
                  : chain.max_encoded_bytes();
@@ -373,8 +380,9 @@ MORSEL_INLINE const SinkSpec& ZarrSink::spec() const { return state_->spec; }
 
 MORSEL_INLINE std::size_t ZarrSink::scratch_bytes(const Region&) const {
   const State& s = *state_;
-  std::size_t bytes = round_up(s.chunk_bytes(), 64) + round_up(s.most_encoded(), 64);
-  std::size_t work = s.inner_bytes() + s.chain.encode_scratch_bytes();
+  std::size_t bytes = (s.pads_chunks() ? round_up(s.chunk_bytes(), 64) : 0) + round_up(s.most_encoded(), 64);
+  std::size_t work =
+      s.shard ? s.inner_bytes() + s.chain.encode_scratch_bytes() : s.chain.c_order_encode_scratch_bytes();
   if (s.existing) {
     const Region first = s.array.grid.region(Dims(s.origin.size(), 0));
     const FetchCost cost = s.existing->cost(Dims(s.origin.size(), 0), first);
@@ -408,10 +416,11 @@ MORSEL_INLINE void ZarrSink::write(const Region& region, const BufferView& value
     at += round_up(bytes, 64);
     return room;
   };
-  const std::span<std::byte> chunk_room = take(s.chunk_bytes()), encoded = take(s.most_encoded());
+  const std::span<std::byte> chunk_room = take(s.pads_chunks() ? s.chunk_bytes() : 0),
+                             encoded = take(s.most_encoded());
   const std::span<std::byte> work = scratch.subspan(at);
   const std::string key = s.key(s.array.keys.key(chunk));
-  if (values.shape != s.array.chunk_shape || !values.is_c_order()) {
+  if (values.shape != s.array.chunk_shape) {
     whole = BufferView::c_order(chunk_room.data(), s.array.chunk_shape, item);
     Region stored = box;
     for (std::size_t i = 0; i < stored.hi.size(); ++i) stored.hi[i] = stored.lo[i] + s.array.chunk_shape[i];

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <morsel/kernel/leaf.hpp>
+#include <morsel/plan/cost.hpp>
 #include <morsel/plan/lower.hpp>
 
 namespace morsel::inline MORSEL_ABI {
@@ -67,6 +68,22 @@ MORSEL_INLINE bool needs_table(const Port& port, const AxisMap& map) {
   return map.kind == AxisMap::Kind::affine && std::abs(map.stride) > 1 && port.kind == Port::Kind::source &&
          !port.source.spec().lends;
 }
+MORSEL_INLINE std::optional<ChunkCut> chunk_cut(const Stage& stage, const Port& port) {
+  if (port.kind != Port::Kind::source) return {};
+  const std::vector<std::size_t>& axes = port.source.spec().part_axes;
+  const auto slowest = std::find_if(axes.begin(), axes.end(),
+                                    [&](std::size_t axis) { return port.grid.axis(axis).longest() > 1; });
+  if (slowest == axes.end()) return {};
+  std::optional<ChunkCut> cut;
+  for (const Stream& stream : stage.expression.streams) {
+    if (&stage.ports[static_cast<std::size_t>(stream.port)] != &port) continue;
+    const AxisMap& map = stream.view.maps[*slowest];
+    if (cut || map.kind != AxisMap::Kind::affine || std::abs(map.stride) != 1) return {};
+    cut = {*slowest, static_cast<std::size_t>(map.axis)};
+  }
+  return cut;
+}
+
 /// Bytes that are cheaper to read along than to skip.
 inline constexpr Index gap_bytes = 16384;
 
@@ -206,6 +223,14 @@ MORSEL_INLINE bool is_contiguous_part(const Region& part, const Shape& shape) {
   return true;
 }
 
+/// Largest box that is given to a sink at once, of a step: a declared chunk where steps join them.
+MORSEL_INLINE Shape written_part(const Stage& stage, const Shape& step) {
+  Shape part = step;
+  if (stage.joined_chunks > 0 && stage.may_join)
+    for (std::size_t i = 0; i < part.size(); ++i) part[i] = std::min(part[i], stage.grid.axis(i).longest());
+  return part;
+}
+
 /// The needs of all ports, and the bytes of the tables that gather.
 MORSEL_INLINE StepLayout find_needs(const Stage& stage, const Region& box) {
   StepLayout layout;
@@ -290,10 +315,15 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
       });
       // One chunk is used where it lies; several are put together.
       const bool single = !layout.fetches.empty() && layout.fetches.back().region == need.hull();
-      if (!single) layout.port_offset[p] = take(static_cast<std::size_t>(size_of(shape)) * item);
+      if (!single)
+        layout.port_offset[p] = port.into_store >= 0 ? StepLayout::in_store
+                                                     : take(static_cast<std::size_t>(size_of(shape)) * item);
       continue;
     }
-    layout.port_offset[p] = take(static_cast<std::size_t>(size_of(shape)) * item);
+    const bool in_store = port.into_store >= 0;
+    layout.port_offset[p] =
+        in_store ? StepLayout::in_store : take(static_cast<std::size_t>(size_of(shape)) * item);
+    const std::size_t first_fetch = layout.fetches.size();
     const Dims strides = c_strides(shape, static_cast<Index>(item));
     for_each_segment_box(need, [&](const Region& segment) {
       const auto fetch = [&](const Dims& chunk, const Region& region) {
@@ -306,14 +336,12 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
         f.in_place = cost.in_place;
         const Region place = compacted(need, region);
         const bool contiguous = is_contiguous_part(place, shape);
-        f.placed = cost.in_place && contiguous;
-        f.scratch_bytes = cost.scratch_bytes + (contiguous ? 0 : cost.strided_scratch_bytes);
+        f.placed = cost.in_place && contiguous && !in_store;
+        f.scratch_bytes = cost.scratch_bytes + (contiguous && !in_store ? 0 : cost.strided_scratch_bytes);
         if (f.placed) {
           f.encoded_offset = layout.port_offset[p];
           for (std::size_t i = 0; i < shape.size(); ++i)
             f.encoded_offset += static_cast<std::size_t>(place.lo[i] * strides[i]);
-        } else {
-          f.encoded_offset = take(cost.encoded_bytes);
         }
         layout.scratch_bytes = std::max(layout.scratch_bytes, f.scratch_bytes);
         layout.decoded_bytes += static_cast<std::size_t>(region.size()) * item;
@@ -326,8 +354,27 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
         fetch(chunk_at(spec.grid, part), part);
       });
     });
+    // Encoded bytes wait side by side, so that reading and decoding go on apart; where that would take much
+    // more than the elements, one after another has the room.
+    std::size_t encoded_bytes = 0;
+    for (std::size_t i = first_fetch; i < layout.fetches.size(); ++i)
+      if (!layout.fetches[i].placed) encoded_bytes += aligned(layout.fetches[i].encoded_bytes);
+    const bool at_once =
+        layout.fetches.size() - first_fetch > 1 &&
+        encoded_bytes > cost::encoded_bytes + 2 * static_cast<std::size_t>(size_of(shape)) * item;
+    for (std::size_t i = first_fetch; i < layout.fetches.size(); ++i) {
+      FetchItem& f = layout.fetches[i];
+      if (f.placed) continue;
+      f.at_once = at_once;
+      if (at_once)
+        layout.shared_room = std::max(layout.shared_room, f.encoded_bytes);
+      else
+        f.encoded_offset = take(f.encoded_bytes);
+    }
   }
   layout.shared_offset = take(layout.shared_room);
+  for (FetchItem& f : layout.fetches)
+    if (f.at_once) f.encoded_offset = layout.shared_offset;
   layout.scratch_offset = take(layout.scratch_bytes);
   layout.table_offset = take(layout.table_bytes);
   layout.total_bytes = at;
@@ -433,8 +480,12 @@ MORSEL_INLINE TaskLayout lay_out_task(const Stage& stage, const std::vector<Targ
       for (const Index extent : step) n *= extent;
       bytes = aligned(static_cast<std::size_t>(n) * item);
       if (target)
-        if (const auto* sink = std::get_if<SinkTarget>(target))
-          bytes += aligned(sink->sink.scratch_bytes(Region{Dims(step.size(), 0), step}));
+        if (const auto* sink = std::get_if<SinkTarget>(target)) {
+          const Shape part = written_part(stage, step);
+          if (!is_contiguous_part(Region::of(part), step))
+            bytes += aligned(static_cast<std::size_t>(size_of(part)) * item);
+          bytes += aligned(sink->sink.scratch_bytes(Region::of(part)));
+        }
     }
     layout.store_offset.push_back(take(bytes));
   }

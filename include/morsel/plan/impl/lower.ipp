@@ -10,6 +10,7 @@
 #include <morsel/plan/lower.hpp>
 #include <morsel/plan/sweep.hpp>
 #include <tuple>
+#include <utility>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
@@ -79,7 +80,10 @@ class Cutter {
       cut_freely();
     } else {
       stage_.units = stage_.steps = stage_.grid;
-      if (stage_.groups.empty() && !stage_.whole_chunks) coarsen_units();
+      if (stage_.joined_chunks > 0 && stage_.may_join)
+        join_chunks();
+      else if (stage_.groups.empty() && !stage_.whole_chunks)
+        coarsen_units();
     }
   }
 
@@ -104,6 +108,19 @@ class Cutter {
     }
     stage_.units = Grid(std::move(axes));
     stage_.steps = stage_.units;
+  }
+
+  /// Stores only, chunks are read in parts: steps of several declared chunks along the axis that cuts them,
+  /// so that the parts are long.
+  void join_chunks() {
+    for (const Port& port : stage_.ports)
+      if (const std::optional<ChunkCut> cut = chunk_cut(stage_, port)) {
+        std::vector<AxisGrid> axes = axes_of(stage_.grid);
+        AxisGrid& along = axes[cut->driver_axis];
+        along = coarsen(along, stage_.joined_chunks);
+        stage_.units = stage_.steps = Grid(std::move(axes));
+        return;
+      }
   }
 
   /// Stores only, any region can be read: boxes whose inner runs are long on every side that reads or writes.
@@ -240,6 +257,48 @@ class Cutter {
   bool fine_ = true;
 };
 
+/// Chooses the ports whose chunks are decoded where a store wants the elements: those that the store takes as
+/// they are.
+MORSEL_INLINE void place_in_stores(Stage& stage, const std::vector<Target>& targets,
+                                   const std::vector<Result>& results) {
+  if (!stage.groups.empty()) return;
+  stage.may_join = std::none_of(stage.ports.begin(), stage.ports.end(),
+                                [](const Port& port) { return port.kind == Port::Kind::map_chunks; });
+  for (const ResultStore& store : stage.stores) {
+    const int output = results[static_cast<std::size_t>(store.result)].output;
+    stage.may_join &= output < 0 || static_cast<std::size_t>(output) >= targets.size() ||
+                      !std::holds_alternative<VisitTarget>(targets[static_cast<std::size_t>(output)]);
+  }
+  for (std::size_t i = 0; i < stage.stores.size(); ++i) {
+    const ResultStore& store = stage.stores[i];
+    const ExpressionOutput& output = stage.expression.outputs[static_cast<std::size_t>(store.output)];
+    if (output.stream < 0) continue;
+    const Stream& stream = stage.expression.streams[static_cast<std::size_t>(output.stream)];
+    Port& port = stage.ports[static_cast<std::size_t>(stream.port)];
+    if (port.kind != Port::Kind::source || port.source.spec().lends || port.source.spec().reads_regions ||
+        port.into_store >= 0 || stream.view.maps.size() != stage.shape.size())
+      continue;
+    bool as_it_is = true;
+    for (std::size_t a = 0; a < stream.view.maps.size(); ++a) {
+      const AxisMap& map = stream.view.maps[a];
+      as_it_is &= map.kind == AxisMap::Kind::affine && map.axis == static_cast<int>(a) && map.stride == 1;
+    }
+    // Other streams of the port would widen what it needs.
+    int streams = 0;
+    for (const Stream& other : stage.expression.streams) streams += other.port == stream.port;
+    for (const Port& other : stage.ports)
+      for (const Expression& part : other.parts)
+        for (const Stream& inner : part.streams) streams += inner.port == stream.port;
+    const int target = results[static_cast<std::size_t>(store.result)].output;
+    const auto* memory = target >= 0 && static_cast<std::size_t>(target) < targets.size()
+                             ? std::get_if<MemoryTarget>(&targets[static_cast<std::size_t>(target)])
+                             : nullptr;
+    const bool aligned_there =
+        !memory || !memory->values.data || memory->values.is_aligned(alignment_of(port.dtype.type()));
+    if (as_it_is && streams == 1 && aligned_there) port.into_store = static_cast<int>(i);
+  }
+}
+
 /// True if inner steps are of one size and what they need does not depend on where they are.
 MORSEL_INLINE bool steps_are_alike(const Stage& stage) {
   const auto regular = [](const Grid& grid) {
@@ -363,6 +422,22 @@ MORSEL_INLINE void size_stage(Stage& stage, const std::vector<Target>& targets,
 /// Bytes of a sweep's lists if no chunk can be kept: one is listed once per reading, at most once per use.
 MORSEL_INLINE std::size_t longest_list_bytes(const Sweep& sweep) {
   return sweep.graph_bytes + (sweep.needs.size() - sweep.chunks.size()) * (sizeof(SharedChunk) + 64);
+}
+
+/// Declared chunks that steps should join so that parts of native chunks are not short.
+MORSEL_INLINE Index most_joined(const Plan& plan) {
+  Index most = 1;
+  for (const Stage& stage : plan.stages)
+    for (const Port& port : stage.ports)
+      if (const std::optional<ChunkCut> cut = chunk_cut(stage, port)) {
+        Index part =
+            std::min(stage.grid.axis(cut->driver_axis).longest(), port.grid.axis(cut->port_axis).longest()) *
+            static_cast<Index>(port.dtype.item_bytes());
+        for (std::size_t i = 0; i < port.shape.size(); ++i)
+          if (i != cut->port_axis) part *= port.grid.axis(i).longest();
+        most = std::max(most, ceil_div(2 * static_cast<Index>(cost::part_bytes), std::max<Index>(part, 1)));
+      }
+  return std::min<Index>(most, 16);
 }
 
 MORSEL_INLINE void cut_stage(Stage& stage, Cutter& cutter, std::size_t wish,
@@ -583,6 +658,7 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
         }
     return stay;
   };
+  for (Stage& stage : plan.stages) place_in_stores(stage, targets, plan.results);
   std::size_t results = spill_above(0);
 
   // Cuts every stage for a wished step, then shares chunks in what is left of `room`.
@@ -663,7 +739,21 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
   };
   std::size_t held = cost::run_bytes;  // by the run and by the sources themselves
   for (const PlannedSource& source : plan.sources) held += source.source.spec().held_bytes;
-  plan.smallest_bytes = round_up(held + results + smallest(), 4096);
+  const auto join = [&](Index chunks) {
+    for (Stage& stage : plan.stages) stage.joined_chunks = chunks;
+  };
+  const std::size_t smallest_whole = smallest();
+  std::size_t smallest_parts = ~std::size_t{0};
+  const bool has_parts = std::any_of(plan.stages.begin(), plan.stages.end(), [](const Stage& stage) {
+    return std::any_of(stage.ports.begin(), stage.ports.end(),
+                       [&](const Port& port) { return port.shared && chunk_cut(stage, port); });
+  });
+  if (has_parts) {
+    join(1);
+    smallest_parts = smallest();
+    join(0);
+  }
+  plan.smallest_bytes = round_up(held + results + std::min(smallest_whole, smallest_parts), 4096);
   if (limits.memory_bytes < plan.smallest_bytes) {
     const Stage& stage =
         *std::max_element(plan.stages.begin(), plan.stages.end(), [](const Stage& a, const Stage& b) {
@@ -693,29 +783,69 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
   };
   while (plan.threads > 1 && fixed(plan.threads) - base > limits.memory_bytes / 4) --plan.threads;
   Need need;
-  for (std::size_t wish = cost::step_bytes;; wish /= 2) {
-    const std::size_t room = limits.memory_bytes - std::min(limits.memory_bytes, fixed(plan.threads));
-    const std::size_t parallel = static_cast<std::size_t>(plan.threads);
-    need = cut_all(wish, room / 100 * cost::sequential_percent);
-    if (plan.ideal_bytes == 0) {
-      const Need free = need.rereads == 0 ? need : cut_all(wish, ~std::size_t{0} / 4);
-      plan.ideal_bytes =
-          round_up(fixed(plan.threads) +
-                       (free.rest + free.task * (parallel + 1)) / cost::sequential_percent * 100 + 4096,
-                   4096);
-      if (need.rereads != 0) need = cut_all(wish, room / 100 * cost::sequential_percent);
+  // The largest steps for all threads, smaller ones, then fewer threads; chunks that are needed again are
+  // kept while there is room.
+  const auto fit_steps = [&] {
+    for (std::size_t wish = cost::step_bytes;; wish /= 2) {
+      const std::size_t room = limits.memory_bytes - std::min(limits.memory_bytes, fixed(plan.threads));
+      const std::size_t parallel = static_cast<std::size_t>(plan.threads);
+      need = cut_all(wish, room / 100 * cost::sequential_percent);
+      if (plan.ideal_bytes == 0) {
+        const Need free = need.rereads == 0 ? need : cut_all(wish, ~std::size_t{0} / 4);
+        plan.ideal_bytes =
+            round_up(fixed(plan.threads) +
+                         (free.rest + free.task * (parallel + 1)) / cost::sequential_percent * 100 + 4096,
+                     4096);
+        if (need.rereads != 0) need = cut_all(wish, room / 100 * cost::sequential_percent);
+      }
+      if (need.rest + need.task * (parallel + 1) <= room / 100 * cost::sequential_percent &&
+          need.rereads == 0)
+        break;
+      if (wish / 2 < cost::smallest_step_bytes) {
+        while (plan.threads > 1 &&
+               fixed(plan.threads) + need.rest + need.task * static_cast<std::size_t>(plan.threads) >
+                   limits.memory_bytes)
+          --plan.threads;
+        need = cut_all(wish, limits.memory_bytes - std::min(limits.memory_bytes, fixed(plan.threads)));
+        break;
+      }
     }
-    if (need.rest + need.task * (parallel + 1) <= room / 100 * cost::sequential_percent && need.rereads == 0)
-      break;
-    if (wish / 2 < cost::smallest_step_bytes) {
-      while (plan.threads > 1 &&
-             fixed(plan.threads) + need.rest + need.task * static_cast<std::size_t>(plan.threads) >
-                 limits.memory_bytes)
-        --plan.threads;
-      need = cut_all(wish, limits.memory_bytes - std::min(limits.memory_bytes, fixed(plan.threads)));
-      break;
+  };
+  // Native chunks in parts, which every task reads for itself: as many declared chunks at a time as there is
+  // room for, so long as there is work for all threads. Gives false if there is no room.
+  const auto fit_parts = [&] {
+    for (int threads = plan.threads; threads > 0; --threads)
+      for (Index chunks = most_joined(plan); chunks > 0; --chunks) {
+        join(chunks);
+        const std::size_t room = limits.memory_bytes - std::min(limits.memory_bytes, fixed(threads));
+        need = cut_all(cost::step_bytes, room);
+        Index fewest = std::numeric_limits<Index>::max();
+        for (const Stage& stage : plan.stages) fewest = std::min(fewest, stage.units.count());
+        const std::size_t bytes = need.rest + need.task * static_cast<std::size_t>(threads);
+        if ((chunks > 1 && fewest < 4 * threads) || need.rereads > 0 || bytes > room) continue;
+        plan.threads = threads;
+        plan.ideal_bytes = std::max(plan.ideal_bytes, round_up(fixed(threads) + bytes, 4096));
+        return true;
+      }
+    return false;
+  };
+  const int all_threads = plan.threads;
+  const bool fits_whole = limits.memory_bytes >= round_up(held + results + smallest_whole, 4096);
+  if (fits_whole) fit_steps();
+  if (has_parts && (need.rereads > 0 || !fits_whole)) {
+    const int whole_threads = std::exchange(plan.threads, all_threads);
+    if (!fit_parts()) {
+      join(fits_whole ? 0 : 1);
+      plan.threads = fits_whole ? whole_threads : all_threads;
+      fit_steps();
     }
   }
+  for (const Stage& stage : plan.stages)
+    if (stage.joined_chunks > 0 && stage.may_join && !stage.stores.empty())
+      plan.notes.push_back(
+          "parts: chunks of which the budget cannot hold as many as are needed are read in parts, " +
+          std::to_string(stage.joined_chunks) + (stage.joined_chunks == 1 ? " chunk" : " chunks") + " of '" +
+          stage.name + "' at a time");
   if (plan.threads < limits.threads)
     plan.notes.push_back("fewer_threads: " + std::to_string(plan.threads) + " of " +
                          std::to_string(limits.threads) + " threads run, the budget has no room for more");

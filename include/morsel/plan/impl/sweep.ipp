@@ -57,6 +57,26 @@ MORSEL_INLINE bool steps_keep_apart(const Stage& stage, std::size_t port_number)
   return true;
 }
 
+/// Do steps cut the port's chunks along one axis alone, where parts are read for about their own bytes?
+MORSEL_INLINE bool reads_parts(const Stage& stage, std::size_t port_number) {
+  const Port& port = stage.ports[port_number];
+  const std::optional<ChunkCut> cut = chunk_cut(stage, port);
+  if (!cut || stage.steps.count() == 0) return false;
+  const auto is_cheap = [&](Index step) {
+    const Region need = find_needs(stage, stage.steps.region(step)).needs[port_number].hull();
+    bool cheap = true;
+    for_each_position(port.grid.overlapping(need), [&](const Dims& chunk) {
+      const Region whole = port.grid.region(chunk), part = intersect(need, whole);
+      for (std::size_t a = 0; a < part.lo.size(); ++a)
+        cheap &= a == cut->port_axis || (part.lo[a] == whole.lo[a] && part.hi[a] == whole.hi[a]);
+      cheap &= part == whole || port.source.cost(chunk, part).partial;
+    });
+    return cheap;
+  };
+  const Index last = stage.steps.count() - 1;
+  return is_cheap(0) && is_cheap(last / 2) && is_cheap(last);
+}
+
 MORSEL_INLINE bool reads_storage(const Port& port) {
   return port.kind == Port::Kind::source && port.result < 0 && !port.source.spec().lends &&
          (port.source.spec().does_io || !port.source.spec().reads_regions);
@@ -110,7 +130,8 @@ MORSEL_INLINE void form_sweeps(Plan& plan) {
           int ports_of_source = 0;
           for (const Port& other : stage.ports)
             ports_of_source += reads_storage(other) && other.source.identity() == port.source.identity();
-          port.shared = ports_of_source > 1 || !steps_keep_apart(stage, p);
+          port.shared = ports_of_source > 1 ||
+                        (!steps_keep_apart(stage, p) && !(stage.joined_chunks > 0 && reads_parts(stage, p)));
         }
       }
     }

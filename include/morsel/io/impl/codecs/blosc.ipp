@@ -108,10 +108,12 @@ class BloscCodec : public ByteCodec {
     }
   }
 
-  /// Header, table of blocks, and the blocks themselves: c-blosc makes blocks of 1 MiB at most where none
-  /// were asked for (4 MiB are assumed), of no less than 4 KiB.
+  /// Header, table of blocks, and the blocks themselves: c-blosc makes blocks of 1 MiB at most (4 MiB are
+  /// assumed) unless it was asked for longer ones, and of no less than 4 KiB unless it was asked for shorter
+  /// ones.
   std::size_t max_part_bytes(std::span<const ChunkPart> parts) const {
-    const std::size_t shortest = block_bytes_ > 0 ? std::max(block_bytes_, least_block_bytes) : 4096;
+    const std::size_t shortest =
+        block_bytes_ > 0 ? std::clamp<std::size_t>(block_bytes_, least_block_bytes, 4096) : 4096;
     std::size_t bytes = std::max(head_bytes, BloscHeader::bytes + 4 * (chunk_bytes_ / shortest + 1));
     for (const ChunkPart& part : parts) {
       const std::size_t most = saturating_sum(part.end - part.begin, 2 * longest_block());
@@ -237,9 +239,7 @@ class BloscCodec : public ByteCodec {
     config.wrong("shuffle", "\"noshuffle\", \"shuffle\" or \"bitshuffle\"", nlohmann::json(text));
   }
 
-  std::size_t longest_block() const {
-    return block_bytes_ > 0 ? std::max(block_bytes_, copied_block_bytes) : std::size_t{4} << 20;
-  }
+  std::size_t longest_block() const { return std::max(block_bytes_, std::size_t{4} << 20); }
 
   [[noreturn]] void damaged(std::size_t expected, int got) const {
     corrupt("block damaged or cut short; expected " + std::to_string(expected) + " decoded bytes, got " +
