@@ -22,6 +22,8 @@ class FileStore {
   explicit FileStore(const std::string& root, const FileStoreOptions& options = {});
   void get(std::span<GetRequest> requests, std::stop_token stop) const;
   std::optional<Index> size(std::string_view key) const;
+  /// Of size, times and inode. Nothing while the file is so young that it may change and keep its time.
+  std::optional<std::uint64_t> stamp(std::string_view key) const;
   void put(std::string_view key, std::span<const std::byte> value) const;
   /// Removing what does not exist is no error. Directories stay.
   void erase(std::string_view key) const;

@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <morsel/base/checked.hpp>
@@ -52,6 +53,13 @@ concept Store = std::move_constructible<S> &&
   { s.identity() } -> std::convertible_to<std::string>;
 };
 
+/// Optional ability: a number that changes when a value does, for less than reading it; nothing: not known,
+/// or there is no such value.
+template <class S>
+concept StampsValues = Store<S> && requires(const S& s, std::string_view key) {
+  { s.stamp(key) } -> std::same_as<std::optional<std::uint64_t>>;
+};
+
 /// A shared handle on any store; models Store itself.
 class AnyStore {
  public:
@@ -66,6 +74,7 @@ class AnyStore {
     self_->get(requests, std::move(stop));
   }
   std::optional<Index> size(std::string_view key) const { return self_->size(key); }
+  std::optional<std::uint64_t> stamp(std::string_view key) const { return self_->stamp(key); }
   void put(std::string_view key, std::span<const std::byte> value) const { self_->put(key, value); }
   void erase(std::string_view key) const { self_->erase(key); }
   void list(std::string_view prefix, const std::function<void(std::string_view)>& visit) const {
@@ -78,6 +87,7 @@ class AnyStore {
     virtual ~Interface() = default;
     virtual void get(std::span<GetRequest>, std::stop_token) const = 0;
     virtual std::optional<Index> size(std::string_view) const = 0;
+    virtual std::optional<std::uint64_t> stamp(std::string_view) const = 0;
     virtual void put(std::string_view, std::span<const std::byte>) const = 0;
     virtual void erase(std::string_view) const = 0;
     virtual void list(std::string_view, const std::function<void(std::string_view)>&) const = 0;
@@ -88,6 +98,10 @@ class AnyStore {
     explicit Model(S store) : store_(std::move(store)) {}
     void get(std::span<GetRequest> r, std::stop_token s) const override { store_.get(r, std::move(s)); }
     std::optional<Index> size(std::string_view k) const override { return store_.size(k); }
+    std::optional<std::uint64_t> stamp(std::string_view k) const override {
+      if constexpr (StampsValues<S>) return store_.stamp(k);
+      return std::nullopt;
+    }
     void put(std::string_view k, std::span<const std::byte> v) const override { store_.put(k, v); }
     void erase(std::string_view k) const override { store_.erase(k); }
     void list(std::string_view p, const std::function<void(std::string_view)>& f) const override {

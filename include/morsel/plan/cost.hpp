@@ -10,6 +10,8 @@ namespace morsel::inline MORSEL_ABI::cost {
 /// Bytes a step brings in: large enough that a task costs nothing beside its work, small enough to stay in L2
 /// between reading and reducing (reads of 256 KiB to 1 MiB measured best).
 inline constexpr std::size_t step_bytes = 512 * 1024;
+/// Chunks that must be read whole and are no shorter make a step each.
+inline constexpr std::size_t lone_chunk_bytes = 64 * 1024;
 /// The planner halves the step down to this before it refuses a budget.
 inline constexpr std::size_t smallest_step_bytes = 4096;
 /// Bytes a task works through, step after step.

@@ -16,9 +16,13 @@
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
 
+/// From here on memory goes straight back to the system; the C library keeps less for the next run, whose
+/// pages need not be made anew.
+inline constexpr std::size_t own_pages_bytes = MiB;
+
 MORSEL_INLINE std::byte* take_memory(std::size_t bytes) {
   if (bytes == 0) bytes = 64;
-  if (bytes < 128 * KiB) return static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
+  if (bytes < own_pages_bytes) return static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
   void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED)
     fail(Errc::io_error, "running a plan: the system gives no memory; expected " + format_bytes(bytes) +
@@ -30,7 +34,7 @@ MORSEL_INLINE std::byte* take_memory(std::size_t bytes) {
 MORSEL_INLINE void give_memory(std::byte* p, std::size_t bytes) {
   if (!p) return;
   if (bytes == 0) bytes = 64;
-  if (bytes < 128 * KiB)
+  if (bytes < own_pages_bytes)
     ::operator delete (p, std::align_val_t{64});
   else
     ::munmap(p, bytes);

@@ -14,6 +14,7 @@
 #include <ctime>
 #include <morsel/io/file.hpp>
 #include <morsel/io/file_store.hpp>
+#include <morsel/io/impl/fnv.hpp>
 #include <morsel/io/store_key.hpp>
 #if defined(__linux__)
 #include <sys/syscall.h>
@@ -110,11 +111,35 @@ MORSEL_INLINE Descriptor open_store_root(const std::string& root) {
   return Descriptor(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
+/// A path without symbolic links in one call; -1 and errno as openat2, ELOOP also where there is none.
+MORSEL_INLINE int open_without_links(const std::string& path, int flags) {
+#if defined(SYS_openat2)
+  struct open_how how = {};
+  how.flags = static_cast<std::uint64_t>(flags);
+  how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  const long fd = ::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how);
+  if (fd >= 0 || is_absent(errno)) return static_cast<int>(fd);
+#else
+  static_cast<void>(path), static_cast<void>(flags);
+#endif
+  errno = ELOOP;
+  return -1;
+}
+
 /// The regular file of a key, open for reading, and its size; none if there is no such file.
-MORSEL_INLINE Descriptor open_value(int root, const std::string& root_path, std::string_view key,
-                                    Index* size_bytes) {
+MORSEL_INLINE Descriptor open_value(const std::string& root_path, std::string_view key, Index* size_bytes) {
   // O_NONBLOCK: opening a pipe must not wait for a writer.
-  Descriptor file(open_beneath(root, root_path, std::string(key), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+  // The root's path is canonical: what has no links lies below it.
+  Descriptor file(open_without_links(root_path + "/" + std::string(key), flags));
+  if (!file && errno == ELOOP) {
+    const Descriptor root = open_store_root(root_path);
+    if (!root) {
+      if (is_absent(errno)) return Descriptor();
+      fail_errno(errno, "opening store '" + root_path + "'");
+    }
+    file = Descriptor(open_beneath(root.fd(), root_path, std::string(key), flags));
+  }
   if (!file) {
     if (is_absent(errno)) return file;
     fail_store(errno, "reading", root_path, key);
@@ -192,7 +217,7 @@ MORSEL_INLINE FileStore::FileStore(const std::string& root, const FileStoreOptio
 
 MORSEL_INLINE void FileStore::get(std::span<GetRequest> requests, std::stop_token stop) const {
   constexpr std::size_t piece_bytes = std::size_t{4} << 20;  // how much is read between two looks at `stop`
-  detail::Descriptor root, file;
+  detail::Descriptor file;
   std::string_view open_key;
   Index size_bytes = 0;
   for (GetRequest& request : requests) {
@@ -201,12 +226,7 @@ MORSEL_INLINE void FileStore::get(std::span<GetRequest> requests, std::stop_toke
     request.filled_bytes = 0;
     // Ranges of one value often come one after another: they share a descriptor.
     if (!file || open_key != request.key) {
-      if (!root) root = detail::open_store_root(root_);
-      if (!root) {
-        if (detail::is_absent(errno)) continue;
-        fail_errno(errno, "opening store '" + root_ + "'");
-      }
-      file = detail::open_value(root.fd(), root_, request.key, &size_bytes);
+      file = detail::open_value(root_, request.key, &size_bytes);
       open_key = request.key;
       if (!file) continue;
     }
@@ -248,6 +268,27 @@ MORSEL_INLINE std::optional<Index> FileStore::size(std::string_view key) const {
   }
   if (!S_ISREG(status.st_mode)) return std::nullopt;
   return static_cast<Index>(status.st_size);
+}
+
+MORSEL_INLINE std::optional<std::uint64_t> FileStore::stamp(std::string_view key) const {
+  detail::check_file_key(key, "looking at");
+  struct stat status;
+  struct timespec now;
+  if (::stat((root_ + "/" + std::string(key)).c_str(), &status) != 0 || !S_ISREG(status.st_mode) ||
+      ::clock_gettime(CLOCK_REALTIME, &now) != 0)
+    return std::nullopt;
+  constexpr std::int64_t coarsest_seconds = 2;  // of file systems' times
+  if (now.tv_sec - status.st_mtim.tv_sec <= coarsest_seconds ||
+      now.tv_sec - status.st_ctim.tv_sec <= coarsest_seconds)
+    return std::nullopt;
+  std::uint64_t hash = detail::fnv_start;
+  for (const std::int64_t part :
+       {static_cast<std::int64_t>(status.st_size), static_cast<std::int64_t>(status.st_mtim.tv_sec),
+        static_cast<std::int64_t>(status.st_mtim.tv_nsec), static_cast<std::int64_t>(status.st_ctim.tv_sec),
+        static_cast<std::int64_t>(status.st_ctim.tv_nsec), static_cast<std::int64_t>(status.st_ino),
+        static_cast<std::int64_t>(status.st_dev)})
+    hash = detail::fnv_add(hash, static_cast<std::uint64_t>(part));
+  return hash;
 }
 
 MORSEL_INLINE void FileStore::put(std::string_view key, std::span<const std::byte> value) const {

@@ -6,6 +6,7 @@
 #include <list>
 #include <map>
 #include <morsel/io/impl/codec_chain.ipp>
+#include <morsel/io/impl/fnv.hpp>
 #include <morsel/io/impl/raw_source.ipp>
 #include <morsel/io/shard.hpp>
 #include <morsel/io/store_key.hpp>
@@ -18,40 +19,51 @@ namespace morsel::inline MORSEL_ABI {
 namespace detail {
 
 /// Indices of shards, the least recently used ones dropped. Threads that want the same one wait for the
-/// first.
+/// first. One that was read in an earlier run counts if the shard's stamp is what it was.
 class ShardIndexCache {
  public:
   using Entries = std::shared_ptr<const std::vector<ShardFormat::Entry>>;
+  using Stamp = std::optional<std::uint64_t>;
   explicit ShardIndexCache(std::size_t most_bytes) : most_bytes_(most_bytes) {}
 
-  /// The index called `key`; `read` makes it, or gives null if the shard is absent.
-  template <class Read>
-  Entries get(const std::string& key, Read&& read) {
+  /// The index called `key`; `read` makes it, or gives null if the shard is absent. `stamp` says which shard
+  /// stands there now.
+  template <class Read, class GiveStamp>
+  Entries get(const std::string& key, Read&& read, GiveStamp&& give_stamp) {
+    Item before;  // of an earlier run
     {
       std::unique_lock lock(mutex_);
       for (;;) {
         const auto it = by_key_.find(key);
-        if (it == by_key_.end()) break;
-        if (!it->second->reading) {
-          order_.splice(order_.begin(), order_, it->second);
-          return it->second->entries;
+        if (it == by_key_.end()) {
+          order_.push_front({key, nullptr, {}, run_, true});
+          by_key_[key] = order_.begin();
+          break;
         }
-        ready_.wait(lock);
+        if (it->second->reading) {
+          ready_.wait(lock);
+          continue;
+        }
+        order_.splice(order_.begin(), order_, it->second);
+        if (it->second->run == run_) return it->second->entries;
+        before = *it->second;
+        bytes_ -= bytes_of(before);
+        *it->second = {key, nullptr, {}, run_, true};
+        break;
       }
-      order_.push_front({key, nullptr, true});
-      by_key_[key] = order_.begin();
     }
-    const auto leave = [&](const Entries* entries) {
+    Item now{key, nullptr, {}, 0, false};
+    const auto leave = [&](bool is_good) {
       {
         const std::lock_guard lock(mutex_);
         const auto it = by_key_.find(key);
-        if (!entries) {
+        if (!is_good) {
           order_.erase(it->second);
           by_key_.erase(it);
         } else {
-          it->second->entries = *entries;
-          it->second->reading = false;
-          bytes_ += bytes_of(*it->second);
+          now.run = it->second->run;
+          *it->second = now;
+          bytes_ += bytes_of(now);
           for (auto last = order_.end(); bytes_ > most_bytes_ && last != order_.begin();) {
             --last;
             if (last->reading || last->key == key) continue;
@@ -63,41 +75,36 @@ class ShardIndexCache {
       }
       ready_.notify_all();
     };
-    Entries entries;
     try {
-      entries = read();
+      now.stamp = give_stamp();  // first: what is read later may be newer, and is then read again
+      now.entries = before.stamp && now.stamp == before.stamp ? before.entries : read();
     } catch (...) {
-      leave(nullptr);
+      leave(false);
       throw;
     }
-    leave(&entries);
-    return entries;
+    leave(true);
+    return now.entries;
   }
 
-  /// Forgets all that is not being read.
-  void clear() {
+  /// A new run: what was read before is looked at again.
+  void begin_run() {
     const std::lock_guard lock(mutex_);
-    for (auto item = order_.begin(); item != order_.end();) {
-      if (item->reading) {
-        ++item;
-        continue;
-      }
-      bytes_ -= bytes_of(*item);
-      by_key_.erase(item->key);
-      item = order_.erase(item);
-    }
+    ++run_;
   }
 
  private:
   struct Item {
     std::string key;
     Entries entries;  // null: the shard is absent
+    Stamp stamp;
+    std::uint64_t run = 0;
     bool reading = false;
   };
   static std::size_t bytes_of(const Item& item) {
     return 128 + (item.entries ? item.entries->size() * sizeof(ShardFormat::Entry) : 0);
   }
   std::size_t most_bytes_, bytes_ = 0;
+  std::uint64_t run_ = 1;
   std::mutex mutex_;
   std::condition_variable ready_;
   std::list<Item> order_;  // most recently used first
@@ -148,6 +155,7 @@ struct ZarrSource::State {
   CodecChain chain;                // of the native chunks; rectilinear grids have one per shape
   mutable std::mutex mutex;
   mutable std::map<std::vector<Index>, std::unique_ptr<const CodecChain>> chains;
+  mutable std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> known_documents;  // stamp, hash
   mutable detail::ShardIndexCache indices{detail::shard_index_bytes};
 
   std::string key_of(const Dims& chunk) const {
@@ -207,6 +215,25 @@ struct ZarrSource::State {
     return request.found;
   }
 
+  /// A hash of a metadata document; one that has not changed is not read again.
+  std::uint64_t document(const std::string& key) const {
+    const std::optional<std::uint64_t> stamp = store.stamp(key);
+    if (stamp) {
+      const std::lock_guard lock(mutex);
+      const auto known = known_documents.find(key);
+      if (known != known_documents.end() && known->second.first == *stamp) return known->second.second;
+    }
+    const std::optional<std::string> text = get_text(store, key);
+    std::uint64_t hash = detail::fnv_start;
+    for (const char c : key + '\0' + text.value_or("absent") + '\0')
+      hash = detail::fnv_add(hash, static_cast<unsigned char>(c));
+    if (stamp) {
+      const std::lock_guard lock(mutex);
+      known_documents[key] = {*stamp, hash};
+    }
+    return hash;
+  }
+
   /// Ranges of a value, clipped to it, in one request to the store; false if there is no such value.
   bool read_ranges(const std::string& key, std::span<StoredRange> ranges, Fetched& fetched,
                    const std::stop_token& stop) const {
@@ -232,21 +259,24 @@ struct ZarrSource::State {
                                          const std::stop_token& stop) const {
     const ShardFormat& format = levels[depth].format;
     const std::string name = key + "@" + std::to_string(depth) + "@" + std::to_string(base);
-    return indices.get(name, [&]() -> detail::ShardIndexCache::Entries {
-      std::vector<std::byte> stored(format.index_bytes());
-      const Index length = static_cast<Index>(stored.size());
-      ByteRange range{format.index_at_start() ? 0 : -length, length};
-      if (depth > 0) {
-        if (bytes < stored.size())
-          fail(Errc::corrupt_data, "a shard in a shard is too short for its index; expected at least " +
-                                       std::to_string(stored.size()) + " bytes, got " +
-                                       std::to_string(bytes));
-        range.offset = static_cast<Index>(format.index_at_start() ? base : base + bytes - stored.size());
-      }
-      ++requests;
-      if (!read(key, range, stored, stop)) return nullptr;
-      return std::make_shared<const std::vector<ShardFormat::Entry>>(format.decode_index(stored));
-    });
+    return indices.get(
+        name,
+        [&]() -> detail::ShardIndexCache::Entries {
+          std::vector<std::byte> stored(format.index_bytes());
+          const Index length = static_cast<Index>(stored.size());
+          ByteRange range{format.index_at_start() ? 0 : -length, length};
+          if (depth > 0) {
+            if (bytes < stored.size())
+              fail(Errc::corrupt_data, "a shard in a shard is too short for its index; expected at least " +
+                                           std::to_string(stored.size()) + " bytes, got " +
+                                           std::to_string(bytes));
+            range.offset = static_cast<Index>(format.index_at_start() ? base : base + bytes - stored.size());
+          }
+          ++requests;
+          if (!read(key, range, stored, stop)) return nullptr;
+          return std::make_shared<const std::vector<ShardFormat::Entry>>(format.decode_index(stored));
+        },
+        [&] { return store.stamp(key); });
   }
 
   /// The index that a fetch has at hand, so that it asks once for all chunks of a shard.
@@ -540,13 +570,9 @@ MORSEL_INLINE std::string ZarrSource::identity() const {
 }
 
 MORSEL_INLINE std::string ZarrSource::version() const {
-  state_->indices.clear();  // asked for at the beginning of every run: the shards may be others by now
-  std::uint64_t hash = 14695981039346656037u;  // FNV-1a
-  for (const std::string& key : state_->documents) {
-    const std::optional<std::string> text = get_text(state_->store, key);
-    for (const char c : key + '\0' + text.value_or("absent") + '\0')
-      hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  }
+  state_->indices.begin_run();  // asked for at the beginning of every run: the shards may be others by now
+  std::uint64_t hash = detail::fnv_start;
+  for (const std::string& key : state_->documents) hash = detail::fnv_add(hash, state_->document(key));
   return std::to_string(hash);
 }
 

@@ -200,7 +200,9 @@ class Cutter {
     }
     if (!pieces) {
       Index have = leaf * kept;
-      merge_leaves(group, steps, have, wish_);
+      // A native chunk alone is decoded where its leaf lies together; several make rows that are short.
+      if (fine_ || have * element_bytes_ < static_cast<Index>(cost::lone_chunk_bytes))
+        merge_leaves(group, steps, have, wish_);
       units_from_steps(group, steps, units);
       // A strip is one unit where there are many of them: states need not wait for each other in a tree.
       Index strips = 1;
