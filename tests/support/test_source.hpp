@@ -71,6 +71,7 @@ struct TestSourceOptions {
   std::chrono::microseconds delay{0};  ///< of every fetch
   std::shared_ptr<std::string> version = std::make_shared<std::string>("1");
   std::string name = "test";
+  std::string identity = {};  ///< default: one that no other source has
   /// Called by every fetch and decode with the chunk's number; may throw.
   std::function<void(morsel::Index)> on_read;
 };
@@ -155,7 +156,9 @@ class TestSource {
     flip(plain.data(), bytes);
     morsel::copy_elements(morsel::BufferView::c_order(plain.data(), region.shape(), values_->item()), out);
   }
-  std::string identity() const { return options_.name + "#" + std::to_string(serial_); }
+  std::string identity() const {
+    return options_.identity.empty() ? options_.name + "#" + std::to_string(serial_) : options_.identity;
+  }
   std::string version() const { return *options_.version; }
 
  private:

@@ -482,3 +482,33 @@ TEST_CASE("a spill file lies where it is told to, and a folder that cannot hold 
   INFO(failure);
   CHECK(contains(failure, "making a spill file in '/nowhere/at/all'"));
 }
+
+TEST_CASE("of two openings of what changed in between, both are checked", "[exec][errors]") {
+  test::TestSourceOptions old_options, new_options;
+  old_options.identity = new_options.identity = "the same file";
+  *new_options.version = "2";
+  const Counted old_one = Counted::make({50}, {10}, old_options),
+                new_one = Counted::make({50}, {10}, new_options);
+  *old_one.version = "2";  // now; the edge remembers what it was
+  const Edge first = reduced(Reduction::sum, old_one.edge), second = reduced(Reduction::sum, new_one.edge);
+  for (const std::vector<Edge>& edges :
+       {std::vector{first, second}, std::vector{second, first},
+        std::vector{morsel::apply(Op::subtract, {new_one.edge, old_one.edge})}}) {
+    CHECK(contains(failure_of([&] { values_of(edges); }), "source_changed"));
+    CHECK(old_one.log->fetches + new_one.log->fetches == 0);
+  }
+}
+
+TEST_CASE("chunks of one source at two versions are not shared", "[exec][errors]") {
+  test::TestSourceOptions one, two;
+  one.identity = two.identity = "the same name";
+  *two.version = "2";
+  const Counted a = Counted::make({50}, {10}, one), b = Counted::make({50}, {10}, two);
+  std::fill(b.values->bytes.begin(), b.values->bytes.end(), std::byte{0});
+  for (const bool swapped : {false, true}) {
+    const Edge first = reduced(Reduction::sum, a.edge), second = reduced(Reduction::sum, b.edge);
+    const auto got = values_of(swapped ? std::vector{second, first} : std::vector{first, second});
+    CHECK(test::element<double>(got[swapped ? 1 : 0]) == 49 * 50 / 2);
+    CHECK(test::element<double>(got[swapped ? 0 : 1]) == 0);
+  }
+}

@@ -394,15 +394,14 @@ MORSEL_INLINE Task::Fetch Task::fetch_shared(std::size_t number, FetchMode mode,
                                              const std::stop_token& stop) {
   const FetchItem& f = layout_.fetches[number];
   const Port& port = run_.stage.ports[static_cast<std::size_t>(f.port)];
-  const std::string identity = port.source.identity();
+  const std::string key = data_key(port);
   int found = -1;
   const std::size_t place = static_cast<std::size_t>(unit_number_);
   for (std::size_t k = sweep_->need_begin[place]; k < sweep_->need_begin[place + 1] && found < 0; ++k) {
     const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(sweep_->needs[k])];
     const Port& other =
         run_.plan.stages[static_cast<std::size_t>(chunk.stage)].ports[static_cast<std::size_t>(chunk.port)];
-    if (chunk.chunk == f.chunk && other.source.identity() == identity && other.grid == port.grid)
-      found = sweep_->needs[k];
+    if (chunk.chunk == f.chunk && data_key(other) == key && other.grid == port.grid) found = sweep_->needs[k];
   }
   if (found < 0) fail(Errc::internal_error, "reading a shared chunk: it is not in the plan");
   shared_of_[number] = found;

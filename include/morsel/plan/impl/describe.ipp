@@ -67,11 +67,11 @@ MORSEL_INLINE std::vector<std::string> describe_outputs(const Stage& stage, cons
 /// " (again: ...)" for a port whose source is read before, or nothing.
 MORSEL_INLINE std::string describe_reread(const Plan& plan, const Stage& stage, const Port& port) {
   if (port.kind != Port::Kind::source || port.result >= 0 || !port.source.spec().does_io) return {};
-  const std::string id = port.source.identity();
+  const std::string id = data_key(port);
   for (const Stage& earlier : plan.stages)
     for (const Port& other : earlier.ports) {
       if (&other == &port) return {};
-      if (other.kind != Port::Kind::source || other.result >= 0 || other.source.identity() != id) continue;
+      if (other.kind != Port::Kind::source || other.result >= 0 || data_key(other) != id) continue;
       if (earlier.pass < stage.pass)
         return " (again: pass " + std::to_string(earlier.pass + 1) + " reads it too)";
       return port.shared && other.shared && port.grid == other.grid
@@ -115,7 +115,7 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
         from.push_back(result_box[static_cast<std::size_t>(port.result)]);
       } else if (port.kind == Port::Kind::source) {
         // Once per pass: a source that is read again is drawn again.
-        const std::string id = std::to_string(stage.pass) + " " + port.source.identity();
+        const std::string id = std::to_string(stage.pass) + " " + data_key(port);
         const auto known =
             std::find_if(source_box.begin(), source_box.end(), [&](const auto& b) { return b.first == id; });
         if (known != source_box.end()) {

@@ -658,9 +658,10 @@ class Former {
   }
   void describe_source(const SourceNode& source, Port& port) {
     port.source = source.source;
+    port.version = source.version;
     if (!source.source.spec().reads_regions) port.grid = source.source.spec().grid;
     const auto planned = [&](const PlannedSource& s) {
-      return s.source.identity() == source.source.identity();
+      return s.source.identity() == source.source.identity() && s.version == source.version;
     };
     if (std::none_of(plan_.sources.begin(), plan_.sources.end(), planned))
       plan_.sources.push_back({source.source, source.version});

@@ -501,7 +501,7 @@ MORSEL_INLINE Index count_chunks(const Plan& plan) {
     const StepLayout all = find_needs(stage, Region::of(stage.shape));
     for (std::size_t p = 0; p < stage.ports.size(); ++p)
       if (const Port& port = stage.ports[p]; port.kind == Port::Kind::source && all.needs[p].needed)
-        readers.push_back({stage.pass, port.source.identity(), &port, touched_chunks(port, all.needs[p])});
+        readers.push_back({stage.pass, data_key(port), &port, touched_chunks(port, all.needs[p])});
   }
   sort_stably(readers, [](const Reader& a, const Reader& b) {
     return std::tie(a.pass, a.source) < std::tie(b.pass, b.source);

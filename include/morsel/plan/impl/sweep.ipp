@@ -90,7 +90,7 @@ MORSEL_INLINE void form_sweeps(Plan& plan) {
   std::vector<std::set<std::string>> sources(plan.stages.size());
   for (std::size_t i = 0; i < plan.stages.size(); ++i)
     for (const Port& port : plan.stages[i].ports)
-      if (reads_storage(port)) sources[i].insert(port.source.identity());
+      if (reads_storage(port)) sources[i].insert(data_key(port));
   std::vector<int> sweep_of(plan.stages.size(), -1);
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     if (sweep_of[i] >= 0) continue;
@@ -124,12 +124,12 @@ MORSEL_INLINE void form_sweeps(Plan& plan) {
         Port& port = stage.ports[p];
         port.shared = false;
         if (!reads_storage(port)) continue;
-        if (stages_of[port.source.identity()] > 1) {
+        if (stages_of[data_key(port)] > 1) {
           port.shared = true;
         } else if (!port.source.spec().reads_regions) {
           int ports_of_source = 0;
           for (const Port& other : stage.ports)
-            ports_of_source += reads_storage(other) && other.source.identity() == port.source.identity();
+            ports_of_source += reads_storage(other) && data_key(other) == data_key(port);
           port.shared = ports_of_source > 1 ||
                         (!steps_keep_apart(stage, p) && !(stage.joined_chunks > 0 && reads_parts(stage, p)));
         }
@@ -166,7 +166,7 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
   std::vector<const Port*> sources;
   const auto source_number = [&](const Port& port) {
     for (std::size_t i = 0; i < sources.size(); ++i)
-      if (sources[i]->source.identity() == port.source.identity() && sources[i]->grid == port.grid)
+      if (data_key(*sources[i]) == data_key(port) && sources[i]->grid == port.grid)
         return static_cast<int>(i);
     sources.push_back(&port);
     return static_cast<int>(sources.size()) - 1;
