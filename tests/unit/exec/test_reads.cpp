@@ -295,3 +295,72 @@ TEST_CASE("chunks are counted once per pass, whatever reads them", "[exec]") {
             {.report = &report});
   CHECK(report.chunks_read == 60);
 }
+
+TEST_CASE("missing chunks beside values that no source gives are reduced as their fill value", "[exec]") {
+  const double fill = 2.5;
+  test::TestSourceOptions options;
+  options.fill.resize(sizeof fill);
+  std::memcpy(options.fill.data(), &fill, sizeof fill);
+  const Counted whole = Counted::make({12}, {4}, options);
+  for (std::size_t i = 0; i < 12; ++i)
+    std::memcpy(whole.values->data() + i * sizeof fill, &fill, sizeof fill);
+  options.missing = {0, 1, 2};
+  const Counted absent = Counted::make({12}, {4}, options);
+  options.missing = {1};
+  Counted some = Counted::make({12}, {4}, options);
+  some.values->bytes = whole.values->bytes;
+
+  const auto chunk_function = [](const Edge& e) {
+    MapChunksNode call;
+    call.inputs = {e};
+    call.function = [](const ChunkInfo&, const std::vector<BufferView>& in, const BufferView& out) {
+      copy_elements(in[0], out);
+    };
+    return map_chunks("copied", std::move(call), e.dtype());
+  };
+  struct Case {
+    const char* what;
+    std::function<Edge(const Edge&)> of;
+  };
+  const std::vector<Case> cases{
+      {"a result of an earlier pass",
+       [](const Edge& z) {
+         return morsel::apply(Op::add, {reduced(Reduction::sum, z), z});
+       }},
+      {"that result after the array",
+       [](const Edge& z) {
+         return morsel::apply(Op::remainder, {z, reduced(Reduction::max, z)});
+       }},
+      {"a nested expression",
+       [](const Edge& z) {
+         const Edge root = morsel::apply(Op::sqrt, {z});
+         const std::vector<Index> twice{0, 0, 1, 1, 2, 2, 3, 3, 4,  4,  5,  5,
+                                        6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11};
+         return morsel::apply(Op::add, {take(root, twice, 0), take(z, twice, 0)});
+       }},
+      {"a join",
+       [](const Edge& z) {
+         return morsel::apply(Op::add, {concat({z, z}, 0), concat({z, flip(z, {0})}, 0)});
+       }},
+      {"a join and the array",
+       [](const Edge& z) {
+         const Edge half = slice(z, parse_slice(":6"));
+         return morsel::apply(Op::add, {concat({half, half}, 0), z});
+       }},
+      {"a function of chunks",
+       [&](const Edge& z) {
+         return morsel::apply(Op::add, {chunk_function(z), z});
+       }},
+  };
+  for (const Case& c : cases)
+    for (const Reduction which : {Reduction::sum, Reduction::min, Reduction::any, Reduction::argmax})
+      for (const int threads : {1, 3}) {
+        INFO(c.what << ", " << name_of(which) << ", threads " << threads);
+        const auto value = [&](const Counted& from) {
+          return value_of(reduced(which, c.of(from.edge)), {.threads = threads}).bytes;
+        };
+        const std::vector<std::byte> want = value(whole);
+        CHECK(value(absent) == want);
+        CHECK(value(some) == want);
+      }
+}

@@ -532,7 +532,7 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
       continue;
     }
     if (fetch_states_[i] == Fetched::State::missing) {
-      absent_ = true;
+      absent_ = may_stay_absent;
       if (!may_stay_absent) fill_absent(i);
       continue;
     }

@@ -83,7 +83,7 @@ MORSEL_INLINE bool Task::take_absent(std::size_t g, Walk& walk, const Region& le
   for (const Stream& stream : expression.streams) {
     if (!whole) break;
     const Port& port = stage.ports[static_cast<std::size_t>(stream.port)];
-    whole = !port.source.spec().lends;
+    whole = port.kind == Port::Kind::source && !port.source.spec().lends;
     Region hull{Dims(stream.view.maps.size()), Dims(stream.view.maps.size())};
     for (std::size_t a = 0; a < stream.view.maps.size(); ++a) {
       const PortNeed::Axis axis = axis_need(port, a, stream.view.maps[a], leaf);
