@@ -6,8 +6,10 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <morsel/base/warning.hpp>
 #include <new>
 #include <sstream>
+#include <utility>
 
 #include "commands.hpp"
 #include "interrupt.hpp"
@@ -348,6 +350,24 @@ int report(Session& session, int code, const std::string& message) {
   return code;
 }
 
+/// Keeps the warning that a trace was asked for and not written; the other warnings of the library are not
+/// told.
+class TraceWarning {
+ public:
+  TraceWarning()
+      : former_(set_warning_handler([this](std::string_view name, std::string_view message) {
+          if (name == "no_trace") text_ = message;
+        })) {}
+  TraceWarning(const TraceWarning&) = delete;
+  TraceWarning& operator=(const TraceWarning&) = delete;
+  ~TraceWarning() { set_warning_handler(std::move(former_)); }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+  WarningHandler former_;
+};
+
 }  // namespace
 
 int run_command(const std::vector<std::string>& arguments) {
@@ -379,8 +399,11 @@ int run_command(const std::vector<std::string>& arguments) {
     parsed.reveal();
     if (parsed.progress_on || parsed.progress_off) parsed.session.progress = parsed.progress_on;
     read_environment();
+    const TraceWarning no_trace;
     parsed.action(parsed.session);
     parsed.session.out.flush();
+    if (!no_trace.text().empty())
+      return report(parsed.session, parsed.session.failure_code, no_trace.text() + "; all else is done");
     return parsed.session.exit_code;
   } catch (const UsageError& error) {
     return report(parsed.session, 2, error.what());

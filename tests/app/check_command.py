@@ -566,6 +566,15 @@ def check_options(d):
         assert run("stats", path, "--json", env=env) == want, env
     run("stats", path, "--trace", d / "trace.json")
     assert json.loads((d / "trace.json").read_text())
+    before = path.read_bytes()
+    for more in ({"arguments": ["--trace", path]}, {"env": {"MORSEL_TRACE": str(path)}}):
+        fails("eval", "sum(a)", f"a={path}", *more.get("arguments", []), says="writing the trace", env=more.get("env"))
+    fails("eval", "a * 2", f"a={path}", "-o", d / "out.npy", "--trace", d / "out.npy", says="writing the trace")
+    assert path.read_bytes() == before and left_in(d) == ["a.npy", "trace.json"], left_in(d)
+    tiny = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+    p = run("stats", path, "--json", "--trace", d / "late.json", code=None, preexec_fn=tiny)
+    assert p.returncode == 1 and p.stdout == want and re.fullmatch(r"morsel: writing the trace .*: File too large; all else is done\n", p.stderr), p
+    assert left_in(d) == ["a.npy", "trace.json"], left_in(d)
     p = subprocess.run([command, "stats", str(path), "--progress"], capture_output=True, text=True, env=plain)
     assert p.returncode == 0 and p.stderr, "--progress shows something"
     p = subprocess.run([command, "stats", str(path)], capture_output=True, text=True, env={**plain, "MORSEL_PROGRESS": "1"})

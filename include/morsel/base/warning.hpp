@@ -8,7 +8,8 @@
 
 namespace morsel::inline MORSEL_ABI {
 
-/// Called with a warning's name ("fewer_threads", "rereads", "spill", "chunks_cut") and a sentence.
+/// Called with a warning's name ("fewer_threads", "rereads", "spill", "chunks_cut", "no_trace") and a
+/// sentence.
 using WarningHandler = std::function<void(std::string_view name, std::string_view message)>;
 
 /// Sets the process-wide handler; an empty one (the default) ignores warnings. Gives the former one.

@@ -9,6 +9,10 @@
 
 namespace morsel::inline MORSEL_ABI {
 
+/// Refuses to write a trace onto what a run reads or writes, given as canonical paths of files or of
+/// directories of files, and where no file can be written. **Fails**: invalid_argument, io_error, not_found.
+void check_trace_path(const std::string& path, const std::vector<std::string>& files);
+
 /// Collects spans while on; at most `most_events`, later ones are counted and dropped.
 class TraceLog {
  public:
@@ -21,7 +25,7 @@ class TraceLog {
   Time now() const { return on_ ? std::chrono::steady_clock::now() : Time{}; }
   /// `thread`: -1 for a read lane.
   void add(const char* what, const std::string& name, int thread, Index unit, Time begin, Time end);
-  /// **Fails**: io_error.
+  /// The file appears whole. **Fails**: io_error.
   void write(const std::string& path) const;
 
  private:

@@ -106,6 +106,11 @@ class AnyChunkSink {
 };
 static_assert(ChunkSink<AnyChunkSink>);
 
+namespace detail {
+/// Is the canonical path `inner` the same as `outer`, or inside it?
+bool lies_in(const std::string& inner, const std::string& outer);
+}  // namespace detail
+
 /// Do two sinks write the same files, or one inside the directory of the other?
 bool overlap(const AnyChunkSink& one, const AnyChunkSink& other);
 

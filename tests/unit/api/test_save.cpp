@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include <support/failure.hpp>
+#include <support/paths.hpp>
 
 using namespace morsel;
 using morsel_test::contains;
@@ -192,4 +193,49 @@ TEST_CASE("a member of records is an array", "[api][open]") {
   CHECK(contains(failure_of([&] { mean(x); }), "dtype_mismatch: mean"));
   CHECK(contains(failure_of([&] { x.visit([](auto a) { return a.size(); }); }),
                  "dtype_mismatch: visiting an array"));
+}
+
+TEST_CASE(
+    "a trace is not written onto what a run reads or writes, and a file that cannot be is refused before the "
+    "run",
+    "[api][save]") {
+  const test::TempDir dir;
+  const std::string in = (dir / "in.npy").string(), out = (dir / "out.npy").string();
+  save(arange<double>(10), in);
+  const auto a = open<double>(in);
+  std::filesystem::create_hard_link(in, dir / "link.npy");
+  std::filesystem::create_symlink(in, dir / "other.npy");
+  for (const std::string& trace : {in, (dir / "link.npy").string(), (dir / "other.npy").string(),
+                                   (dir / "." / "in.npy").string(), out}) {
+    INFO(trace);
+    CHECK(failure_of([&] {
+            save(a * 2, out, {.trace = trace});
+          }).rfind("invalid_argument: writing the trace ", 0) == 0);
+    CHECK_FALSE(std::filesystem::exists(out));
+  }
+  CHECK(failure_of([&] {
+          save(a * 2, out, {.trace = (dir / "none" / "run.json").string()});
+        }).rfind("not_found: writing the trace ", 0) == 0);
+  CHECK(failure_of([&] {
+          save(a * 2, out, {.trace = dir.path().string()});
+        }).rfind("io_error: writing the trace ", 0) == 0);
+  save(a, (dir / "z.zarr").string(), {.chunks = 5});
+  CHECK(failure_of([&] {
+          sum(open<double>((dir / "z.zarr").string())).compute({.trace = (dir / "z.zarr" / "t").string()});
+        }).rfind("invalid_argument: writing the trace ", 0) == 0);
+  CHECK(sum(open<double>(in)).item() == 45);
+  save(a * 2, out, {.trace = (dir / "run.json").string()});
+  CHECK(std::filesystem::file_size(dir / "run.json") > 100);
+  CHECK(sum(open<double>(out)).item() == 90);
+}
+
+TEST_CASE("names of files that are no UTF-8 are traced, explained and drawn", "[api][save]") {
+  const test::TempDir dir;
+  const std::string in = (dir / "b\xff.npy").string();
+  save(zeros<double>({4}), in);
+  const auto a = open<double>(in);
+  CHECK(contains(explain(a).json(), "\xEF\xBF\xBD"));
+  CHECK(contains(graph(a).json(), "\xEF\xBF\xBD"));
+  save(a, (dir / "out.npy").string(), {.trace = (dir / "t\xfe.json").string()});
+  CHECK(std::filesystem::exists(dir / "t\xfe.json"));
 }

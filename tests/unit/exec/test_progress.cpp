@@ -1,8 +1,10 @@
 // What a run tells: progress that only grows, a trace that parses.
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <limits>
+#include <morsel/base/warning.hpp>
 #include <morsel/exec/progress.hpp>
 #include <morsel/io/generated.hpp>
 #include <nlohmann/json.hpp>
@@ -80,6 +82,23 @@ TEST_CASE("a trace parses, and spans of one thread do not overlap", "[exec][trac
     for (std::size_t i = 1; i < list.size(); ++i)
       CHECK(list[i - 1].first + list[i - 1].second <= list[i].first + 1e-3);
   }
+}
+
+TEST_CASE("a trace that cannot be written after the run is a warning that names it", "[exec][trace]") {
+  std::vector<std::string> warnings;
+  WarningHandler former = set_warning_handler([&](std::string_view name, std::string_view message) {
+    warnings.push_back(std::string(name) + ": " + std::string(message));
+  });
+  const test::TempDir dir;
+  std::filesystem::create_directory(dir / "gone");
+  test::TestSourceOptions options;
+  options.on_read = [&](Index) { std::filesystem::remove_all(dir / "gone"); };
+  const Counted a = Counted::make({20}, {10}, options);
+  CHECK(test::element<double>(value_of(reduced(Reduction::sum, a.edge),
+                                       {.trace = (dir / "gone" / "run.json").string()})) == 190);
+  set_warning_handler(std::move(former));
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].rfind("no_trace: writing the trace '" + (dir / "gone" / "run.json").string(), 0) == 0);
 }
 
 TEST_CASE("a progress callback that throws ends the run with its error, and nothing else",

@@ -34,6 +34,18 @@ class Nested {
   std::size_t bytes_;
 };
 
+/// What a run reads and writes.
+MORSEL_INLINE std::vector<std::string> files_of(const Plan& plan, const std::vector<Target>& targets) {
+  std::vector<std::string> files;
+  const auto add = [&](const std::vector<std::string>& more) {
+    files.insert(files.end(), more.begin(), more.end());
+  };
+  for (const PlannedSource& source : plan.sources) add(source.source.files());
+  for (const Target& target : targets)
+    if (const auto* sink = std::get_if<SinkTarget>(&target)) add(sink->sink.files());
+  return files;
+}
+
 MORSEL_INLINE std::vector<Target> targets_or_memory(const std::vector<Edge>& values,
                                                     const std::vector<Target>& targets) {
   std::vector<Target> all = targets;
@@ -64,6 +76,7 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
                                     : std::min(options.memory.count(), workspace.memory_bytes());
   limits.predict = false;
   Plan plan = lower(graph, targets, limits);
+  if (!options.trace.empty()) check_trace_path(options.trace, files_of(plan, targets));
 
   // A run takes what it can use, not all there is; what it gets is what it is proven against.
   // A budget of its own is all there for the run: what it leaves free, computing inside its tasks may take.
@@ -166,7 +179,8 @@ MORSEL_INLINE std::string graph_json(const std::vector<Edge>& values) {
   }
   for (const Edge& e : values)
     outputs.push_back({{"node", numbers[e.node.get()]}, {"shape", dims(e.shape())}});
-  return nlohmann::json{{"nodes", nodes}, {"outputs", outputs}}.dump(2);
+  return nlohmann::json{{"nodes", nodes}, {"outputs", outputs}}.dump(
+      2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 MORSEL_INLINE std::string graph_dot(const std::vector<Edge>& values) {

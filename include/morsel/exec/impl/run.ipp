@@ -6,6 +6,7 @@
 #include <deque>
 #include <exception>
 #include <morsel/base/bytes.hpp>
+#include <morsel/base/warning.hpp>
 #include <morsel/exec/perform.hpp>
 #include <morsel/exec/pool.hpp>
 #include <morsel/exec/run.hpp>
@@ -607,7 +608,12 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
       handle.commit();
     }
   if (last) *last = state.snapshot(true, plan.stages.empty() ? "" : plan.stages.back().name, plan.passes - 1);
-  state.trace.write(options.trace);
+  // The results are there: a trace that cannot be written does not take them back.
+  try {
+    state.trace.write(options.trace);
+  } catch (const std::exception& error) {
+    warn("no_trace", error.what());
+  }
 
   RunReport report;
   report.budget_bytes = plan.budget_bytes;

@@ -7,7 +7,6 @@ namespace morsel::inline MORSEL_ABI {
 
 namespace detail {
 
-/// Is the canonical path `inner` the same as `outer`, or inside it?
 MORSEL_INLINE bool lies_in(const std::string& inner, const std::string& outer) {
   if (inner.compare(0, outer.size(), outer) != 0) return false;
   return inner.size() == outer.size() || inner[outer.size()] == '/' ||

@@ -268,7 +268,7 @@ MORSEL_INLINE std::string to_json(const Plan& plan) {
                 {"decoded_bytes", plan.prediction.decoded_bytes},
                 {"encoded_bytes", plan.prediction.encoded_bytes},
                 {"source_bytes", plan.prediction.source_bytes}}}}
-      .dump(2);
+      .dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 MORSEL_INLINE std::string to_dot(const Plan& plan) {
