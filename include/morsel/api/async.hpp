@@ -27,12 +27,14 @@ class AsyncRun {
 
  private:
   struct State;
-  std::shared_ptr<State> state_;
+  struct Handle;
+  std::shared_ptr<Handle> handle_;
 };
 
 }  // namespace detail
 
 /// A result on its way. Copies refer to the same run; the last one to go cancels it and waits for it to end.
+/// Where a function that a run calls lets it go, nobody waits: the run ends soon, on its own.
 template <class R>
 class AsyncResult {
  public:

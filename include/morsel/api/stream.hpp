@@ -40,7 +40,8 @@ class ChunkStream {
 
  private:
   struct State;
-  std::shared_ptr<State> state_;
+  struct Handle;
+  std::shared_ptr<Handle> handle_;
 };
 
 void visit_chunks(const Edge& value, std::function<void(const Region&, const BufferView&)> visit,
@@ -49,7 +50,8 @@ void visit_chunks(const Edge& value, std::function<void(const Region&, const Buf
 }  // namespace detail
 
 /// A range of blocks, each valid until the next one is asked for. One loop runs over it, once. Destroying it
-/// before the end cancels the run and waits for it.
+/// before the end cancels the run and waits for it. Its memory is held until the end, so what the loop's
+/// thread computes meanwhile in the same workspace takes what is left or is refused, and never waits.
 template <class T>
 class BlockStream {
  public:

@@ -1,6 +1,7 @@
 // Threads that wait between runs, and the memory ledger behind Workspace.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -11,13 +12,28 @@
 #include <set>
 #include <stop_token>
 #include <utility>
+#include <vector>
 
 namespace morsel::inline MORSEL_ABI {
 
 /// Counts the forks that led to this process: what belongs to the parent's threads has another number.
 unsigned fork_generation();
 
-/// The ledger: bytes granted, and who is next. Runs are served strictly in the order they came.
+/// A number for the calling thread that no other thread ever has.
+std::uint64_t this_thread_number();
+
+/// Which thread a run is for: the one that takes its results, when the run has a thread of its own. A stream
+/// holds its grant while that thread goes on, so what the thread asks for meanwhile must not wait for memory:
+/// it might be that of the stream.
+struct RunClient {
+  std::atomic<std::uint64_t> thread{this_thread_number()};
+  bool is_stream = false;
+};
+/// The client of the runs of this thread; null: the thread itself.
+std::shared_ptr<RunClient>& current_client();
+
+/// The ledger: bytes granted, and who is next. Runs are served strictly in the order they came, but for those
+/// of threads that hold streams.
 struct Workspace::State {
   std::mutex mutex;
   std::condition_variable changed;
@@ -25,6 +41,11 @@ struct Workspace::State {
   int threads = 1;
   std::uint64_t next_ticket = 0, serving = 0;
   std::set<std::uint64_t> given_up;
+  std::vector<const RunClient*> streams;  ///< that have a grant
+  bool holds_stream(std::uint64_t thread) const {
+    return std::any_of(streams.begin(), streams.end(),
+                       [&](const RunClient* s) { return s->thread == thread; });
+  }
   std::atomic<unsigned> generation{fork_generation()};
   /// In a forked child the ledger begins anew: the runs that held it are the parent's.
   void begin_anew_after_fork();
@@ -40,8 +61,9 @@ struct Workspace::State {
 /// Memory that one run may use; given back on destruction.
 class Grant {
  public:
-  /// Waits until it is this run's turn and `least` bytes are free; takes up to `wish`.
-  /// **Fails**: budget_too_small if the workspace can never give that much; cancelled.
+  /// Waits until it is this run's turn and `least` bytes are free; takes up to `wish`. A run for a thread
+  /// that holds a stream does not wait. **Fails**: budget_too_small if the workspace can never give that
+  /// much, or not while the stream is held; cancelled.
   Grant(std::shared_ptr<Workspace::State> state, std::size_t least, std::size_t wish, std::stop_token stop);
   Grant(const Grant&) = delete;
   Grant& operator=(const Grant&) = delete;
@@ -50,6 +72,7 @@ class Grant {
 
  private:
   std::shared_ptr<Workspace::State> state_;
+  std::shared_ptr<RunClient> stream_;  // whose grant this is, if it is a stream's
   std::size_t bytes_ = 0;
   unsigned generation_ = 0;
 };

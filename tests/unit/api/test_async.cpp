@@ -3,6 +3,8 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <memory>
+#include <optional>
 #include <thread>
 
 #include <support/failure.hpp>
@@ -52,4 +54,30 @@ TEST_CASE("errors and progress of a background computation reach its handle", "[
   CHECK(good.progress().finished);
   CHECK(good.progress().done == good.progress().total);
   CHECK(reports > 0);
+}
+
+TEST_CASE("a background computation whose last handle goes in its own callback ends by itself",
+          "[api][async]") {
+  const auto a = map([](double v) { return v; }, zeros<double>({100000}, {.chunks = 10}));
+  const auto total = sum(a);
+  using Result = decltype(total.compute_async());
+  for (const int threads : {1, 3})
+    for (int round = 0; round < 3; ++round) {
+      const auto held = std::make_shared<std::optional<Result>>();
+      std::atomic<bool> set{false}, gone{false}, ended{false};
+      // Lives as long as the run does.
+      std::shared_ptr<void> life(nullptr, [&ended](void*) { ended = true; });
+      auto progress = [&set, &gone, held, life](const Progress&) {
+        while (!set) std::this_thread::yield();
+        if (gone) return;
+        held->reset();
+        gone = true;
+      };
+      *held = total.compute_async({.threads = threads, .progress = std::move(progress)});
+      set = true;
+      while (!gone) std::this_thread::yield();
+      CHECK_FALSE(held->has_value());
+      life.reset();
+      while (!ended) std::this_thread::yield();
+    }
 }

@@ -1,11 +1,20 @@
 #include "arrays.hpp"
 //
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <memory>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include <support/failure.hpp>
+#include <support/paths.hpp>
+#include <support/skip.hpp>
 
 using namespace morsel;
 using morsel_test::contains;
@@ -142,4 +151,101 @@ TEST_CASE("for_each_chunk visits every chunk, from several threads", "[api][stre
   CHECK(failure_of([&] {
           for_each_chunk(a, [](const auto&) { throw std::runtime_error("no"); });
         }).rfind("user_error", 0) == 0);
+}
+
+TEST_CASE("a loop over a stream that computes takes what is left of the workspace, past those who wait",
+          "[api][stream]") {
+  const Workspace workspace({.memory = 8 * MiB, .threads = 2});
+  const auto a = map([](double v) { return v; }, zeros<double>({1 << 20}, {.chunks = 100000}));
+  const auto copied = map_chunks<double>([](const ChunkInfo&, auto& out, const auto& x) { out = x; },
+                                         zeros<double>({1 << 20}, {.chunks = 330000}));
+  std::atomic<bool> in_loop{false}, waits{false};
+  std::thread other([&] {
+    while (!in_loop) std::this_thread::yield();
+    waits = true;
+    CHECK(sum(copied).item({.workspace = workspace}) == 0);  // more than the stream leaves
+  });
+  int blocks = 0;
+  for (auto&& block : stream(a, {.workspace = workspace})) {
+    static_cast<void>(block);
+    in_loop = true;
+    while (!waits) std::this_thread::yield();
+    if (blocks++ == 0) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    CHECK(sum(a["0:10"]).item({.threads = 1, .workspace = workspace}) == 0);
+    CHECK(sum(a["0:10"]).compute_async({.threads = 1, .workspace = workspace}).get()() == 0);
+  }
+  other.join();
+  CHECK(blocks == 11);
+  CHECK(workspace.granted_bytes() == 0);
+}
+
+TEST_CASE("what does not fit beside the streams of a thread is refused at once", "[api][stream]") {
+  const auto big = map([](double v) { return v; }, zeros<double>({600, 1000}, {.chunks = {100, 1000}}));
+  const Workspace workspace({.memory = 4 * MiB, .threads = 2});
+  const auto third = [&](auto&& in_body) {
+    return failure_of([&] {
+      auto one = stream(big, {.workspace = workspace}), two = stream(big + 1.0, {.workspace = workspace});
+      auto next = two.begin();
+      for (auto&& block : one) {
+        static_cast<void>(block);
+        in_body();
+        ++next;
+      }
+    });
+  };
+  const std::string refused = "budget_too_small: asking for memory while this thread holds a stream: ";
+  CHECK(third([&] { sum(big).item({.workspace = workspace}); }).rfind(refused, 0) == 0);
+  CHECK(third([&] {
+          for (auto&& block : stream(big * 2.0, {.workspace = workspace})) static_cast<void>(block);
+        }).rfind(refused, 0) == 0);
+  CHECK(workspace.granted_bytes() == 0);
+  // After the loops all of it is there.
+  CHECK(sum(big).item({.workspace = workspace}) == 0);
+}
+
+TEST_CASE("a stream that its own callback lets go ends, and nothing with it", "[api][stream]") {
+  const auto a = map([](double v) { return v; }, zeros<double>({100000}, {.chunks = 1}));
+  using Stream = decltype(stream(a));
+  for (const int threads : {1, 3}) {
+    std::atomic<bool> set{false}, gone{false};
+    std::unique_ptr<Stream> held;
+    held = std::make_unique<Stream>(stream(a, {.threads = threads, .progress = [&](const Progress&) {
+                                                 while (!set) std::this_thread::yield();
+                                                 held.reset();
+                                                 gone = true;
+                                               }}));
+    auto taken = held->begin();
+    set = true;
+    // A report is made while the loop waits for the next chunk.
+    CHECK(failure_of([&] {
+            for (;;) ++taken;
+          }).rfind("cancelled: ", 0) == 0);
+    while (!gone) std::this_thread::yield();
+    CHECK(held == nullptr);
+  }
+}
+
+TEST_CASE("a forked child lets go of streams and runs that are its parent's", "[api][stream]") {
+  if (test::environment("MORSEL_SANITIZER") == "thread")
+    MORSEL_SKIP("the thread sanitizer does not follow forks of programs with threads");
+  const auto a = map([](double v) { return v; }, zeros<double>({2000, 100}, {.chunks = {1, 100}}));
+  pid_t child = -1;
+  std::string used;
+  {
+    auto streamed = stream(a);
+    auto run = sum(a).compute_async();
+    auto block = streamed.begin();
+    child = fork();
+    if (child == 0) {
+      alarm(20);
+      run.cancel();
+      used = failure_of([&] { run.get(); }) + failure_of([&] { ++block; });
+    }
+  }
+  if (child == 0)
+    _exit(contains(used, "unsupported: waiting for a run") && contains(used, "unsupported: taking") ? 0 : 1);
+  REQUIRE(child > 0);
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
 }

@@ -3,9 +3,9 @@
 #include <condition_variable>
 #include <exception>
 #include <morsel/api/async.hpp>
+#include <morsel/api/impl/run_thread.ipp>
 #include <morsel/exec/sweep_job.hpp>
 #include <mutex>
-#include <thread>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
@@ -19,23 +19,15 @@ MORSEL_INLINE void require_outside_tasks(const char* doing) {
 
 struct AsyncRun::State {
   std::stop_source stop;
-  std::thread thread;
   mutable std::mutex mutex;
   mutable std::condition_variable ended;
   bool done = false;
   std::exception_ptr error;
   Progress progress;
+  std::shared_ptr<RunClient> client = std::make_shared<RunClient>();
 
-  ~State() {
-    stop.request_stop();
-    if (!thread.joinable()) return;
-    // A callback of the run may hold the last handle.
-    if (thread.get_id() == std::this_thread::get_id())
-      thread.detach();
-    else
-      thread.join();
-  }
-  void work(const std::function<void(const ComputeOptions&)>& function, ComputeOptions options) {
+  void work(const std::function<void(const ComputeOptions&)>& function, const ComputeOptions& options) {
+    current_client() = client;
     std::exception_ptr thrown;
     try {
       const std::stop_callback forward(options.stop, [this] { stop.request_stop(); });
@@ -59,34 +51,52 @@ struct AsyncRun::State {
   }
 };
 
+struct AsyncRun::Handle {
+  std::shared_ptr<State> state;
+  RunThread thread;
+
+  ~Handle() {
+    if (thread.is_here()) state->stop.request_stop();
+  }
+  State& here(const char* doing) const {
+    thread.require_here(doing);
+    return *state;
+  }
+};
+
 MORSEL_INLINE AsyncRun::AsyncRun(std::function<void(const ComputeOptions&)> work,
-                                 const ComputeOptions& options)
-    : state_(std::make_shared<State>()) {
+                                 const ComputeOptions& options) {
   require_outside_tasks("compute_async");
-  State* state = state_.get();  // outlives the thread: it joins
-  state->thread = std::thread([state, work = std::move(work), options] { state->work(work, options); });
+  const auto state = std::make_shared<State>();
+  handle_.reset(
+      new Handle{state, RunThread([state, work = std::move(work), options] { state->work(work, options); })});
 }
 
 MORSEL_INLINE bool AsyncRun::is_done() const {
-  const std::lock_guard lock(state_->mutex);
-  return state_->done;
+  const State& state = handle_->here("asking whether a run is done");
+  const std::lock_guard lock(state.mutex);
+  return state.done;
 }
 
 MORSEL_INLINE void AsyncRun::wait() const {
-  std::unique_lock lock(state_->mutex);
-  state_->ended.wait(lock, [&] { return state_->done; });
+  const State& state = handle_->here("waiting for a run");
+  std::unique_lock lock(state.mutex);
+  state.ended.wait(lock, [&] { return state.done; });
 }
 
 MORSEL_INLINE void AsyncRun::finish() const {
   wait();
-  if (state_->error) std::rethrow_exception(state_->error);
+  if (handle_->state->error) std::rethrow_exception(handle_->state->error);
 }
 
-MORSEL_INLINE void AsyncRun::cancel() const { state_->stop.request_stop(); }
+MORSEL_INLINE void AsyncRun::cancel() const {
+  if (handle_->thread.is_here()) handle_->state->stop.request_stop();
+}
 
 MORSEL_INLINE Progress AsyncRun::progress() const {
-  const std::lock_guard lock(state_->mutex);
-  return state_->progress;
+  const State& state = handle_->here("asking for the progress of a run");
+  const std::lock_guard lock(state.mutex);
+  return state.progress;
 }
 
 }  // namespace detail

@@ -2,9 +2,9 @@
 
 #include <condition_variable>
 #include <exception>
+#include <morsel/api/impl/run_thread.ipp>
 #include <morsel/api/stream.hpp>
 #include <mutex>
-#include <thread>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
@@ -22,17 +22,7 @@ struct ChunkStream::State {
   Region region;
   BufferView values;
   std::exception_ptr error;
-  std::thread thread;
-
-  ~State() {
-    {
-      const std::lock_guard lock(mutex);
-      abandoned = true;
-    }
-    stop.request_stop();
-    changed.notify_all();
-    if (thread.joinable()) thread.join();
-  }
+  std::shared_ptr<RunClient> client = std::make_shared<RunClient>();
 
   void hand_over(const Region& where, const BufferView& what) {
     std::unique_lock lock(mutex);
@@ -50,6 +40,7 @@ struct ChunkStream::State {
   }
 
   void work(const Edge& value, ComputeOptions options, bool ordered) {
+    current_client() = client;
     std::exception_ptr thrown;
     try {
       const std::stop_callback forward(options.stop, [this] { stop.request_stop(); });
@@ -68,8 +59,22 @@ struct ChunkStream::State {
   }
 };
 
-MORSEL_INLINE ChunkStream::ChunkStream(const Edge& value, const StreamOptions& options)
-    : state_(std::make_shared<State>()) {
+struct ChunkStream::Handle {
+  std::shared_ptr<State> state;
+  RunThread thread;
+
+  ~Handle() {
+    if (!thread.is_here()) return;
+    {
+      const std::lock_guard lock(state->mutex);
+      state->abandoned = true;
+    }
+    state->stop.request_stop();
+    state->changed.notify_all();
+  }
+};
+
+MORSEL_INLINE ChunkStream::ChunkStream(const Edge& value, const StreamOptions& options) {
   require_outside_tasks("stream");
   ComputeOptions run;
   // A share of the workspace, whatever the plan would like: the loop's body may have to compute in what is
@@ -82,13 +87,19 @@ MORSEL_INLINE ChunkStream::ChunkStream(const Edge& value, const StreamOptions& o
   run.stop = options.stop;
   run.skip_passes = options.skip_passes;
   run.report = options.report;
-  State* state = state_.get();  // outlives the thread: it joins
-  state->thread =
-      std::thread([state, value, run, ordered = options.ordered] { state->work(value, run, ordered); });
+  const auto state = std::make_shared<State>();
+  state->client->is_stream = true;
+  handle_.reset(new Handle{state, RunThread([state, value, run, ordered = options.ordered] {
+                             state->work(value, run, ordered);
+                           })});
 }
 
 MORSEL_INLINE bool ChunkStream::next() {
-  State& state = *state_;
+  handle_->thread.require_here("taking the next chunk of a stream");
+  const std::shared_ptr<State> kept =
+      handle_->state;  // a callback of the run may let the handle go meanwhile
+  State& state = *kept;
+  state.client->thread = this_thread_number();
   std::unique_lock lock(state.mutex);
   if (state.handed) {
     state.full = state.handed = false;
@@ -103,8 +114,8 @@ MORSEL_INLINE bool ChunkStream::next() {
   return false;
 }
 
-MORSEL_INLINE const Region& ChunkStream::region() const { return state_->region; }
-MORSEL_INLINE const BufferView& ChunkStream::values() const { return state_->values; }
+MORSEL_INLINE const Region& ChunkStream::region() const { return handle_->state->region; }
+MORSEL_INLINE const BufferView& ChunkStream::values() const { return handle_->state->values; }
 
 MORSEL_INLINE void visit_chunks(const Edge& value,
                                 std::function<void(const Region&, const BufferView&)> visit,

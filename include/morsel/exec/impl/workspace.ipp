@@ -185,6 +185,17 @@ MORSEL_INLINE unsigned fork_generation() {
   return detail::fork_state().generation.load(std::memory_order_acquire);
 }
 
+MORSEL_INLINE std::uint64_t this_thread_number() {
+  static std::atomic<std::uint64_t> last{0};
+  thread_local const std::uint64_t number = ++last;
+  return number;
+}
+
+MORSEL_INLINE std::shared_ptr<RunClient>& current_client() {
+  thread_local std::shared_ptr<RunClient> client;
+  return client;
+}
+
 MORSEL_INLINE Workspace::Workspace(const WorkspaceOptions& options) : state_(std::make_shared<State>()) {
   const char* threads = std::getenv("MORSEL_THREADS");
   state_->limit = options.memory.is_default() ? detail::default_memory_bytes() : options.memory.count();
@@ -228,6 +239,7 @@ MORSEL_INLINE void Workspace::State::begin_anew_after_fork() {
   granted = peak = 0;
   next_ticket = serving = 0;
   new (&given_up) std::set<std::uint64_t>;
+  new (&streams) std::vector<const RunClient*>;
   generation.store(fork_generation(), std::memory_order_release);
 }
 
@@ -239,31 +251,45 @@ MORSEL_INLINE Grant::Grant(std::shared_ptr<Workspace::State> state, std::size_t 
   if (least > state_->limit)
     fail(Errc::budget_too_small, "asking for memory: the workspace is too small; expected at least " +
                                      std::to_string(least) + " bytes, got " + std::to_string(state_->limit));
+  const std::shared_ptr<RunClient> client = current_client();
   const std::uint64_t ticket = state_->next_ticket++;
+  // Those behind must not wait for a ticket that never comes.
+  const auto leave_queue = [&] {
+    state_->given_up.insert(ticket);
+    state_->advance();
+    state_->changed.notify_all();
+  };
   std::stop_callback wake(stop, [this] { state_->changed.notify_all(); });
-  while (state_->serving != ticket || state_->limit - state_->granted < least) {
-    if (stop.stop_requested()) {
-      // Those behind must not wait for a ticket that never comes.
-      state_->given_up.insert(ticket);
-      state_->advance();
-      state_->changed.notify_all();
-      fail(Errc::cancelled, "waiting for memory: cancelled");
+  for (;;) {
+    const std::size_t free = state_->limit - state_->granted;
+    const bool must_not_wait = state_->holds_stream(client ? client->thread.load() : this_thread_number());
+    if (free >= least && (must_not_wait || state_->serving == ticket)) break;
+    if (stop.stop_requested() || must_not_wait) {
+      leave_queue();
+      if (stop.stop_requested()) fail(Errc::cancelled, "waiting for memory: cancelled");
+      fail(Errc::budget_too_small,
+           "asking for memory while this thread holds a stream: the workspace has too little left, and "
+           "waiting for more might never end; expected at least " +
+               std::to_string(least) + " bytes, got " + std::to_string(free) +
+               "; give the stream less memory, or compute after it");
     }
     state_->changed.wait_for(lock, std::chrono::milliseconds(100));
   }
-  bytes_ = std::min(wish, state_->limit - state_->granted);
-  bytes_ = std::max(bytes_, least);
+  bytes_ = std::max(std::min(wish, state_->limit - state_->granted), least);
+  if (client && client->is_stream) {
+    state_->streams.push_back(client.get());
+    stream_ = client;
+  }
   state_->granted += bytes_;
   state_->peak = std::max(state_->peak, state_->granted);
-  ++state_->serving;
-  state_->advance();
-  state_->changed.notify_all();
+  leave_queue();
 }
 
 MORSEL_INLINE Grant::~Grant() {
   const auto lock = state_->lock();
   if (generation_ != state_->generation) return;  // forgotten by the fork
   state_->granted -= bytes_;
+  std::erase(state_->streams, stream_.get());
   state_->changed.notify_all();
 }
 
