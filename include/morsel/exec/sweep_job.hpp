@@ -72,7 +72,7 @@ class SweepJob : public Job, public std::enable_shared_from_this<SweepJob> {
 
  private:
   class Participant;
-  void join(bool computes, void (SweepJob::*part)(std::unique_lock<std::mutex>&));
+  void join(void (SweepJob::*part)(std::unique_lock<std::mutex>&));
   void work(std::unique_lock<std::mutex>& lock);
   void read_for_others(std::unique_lock<std::mutex>& lock);
   bool stopping() const;

@@ -7,6 +7,8 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <functional>
+#include <morsel/exec/pool.hpp>
+#include <optional>
 #include <support/evaluate.hpp>
 #include <support/failure.hpp>
 #include <support/paths.hpp>
@@ -152,6 +154,36 @@ TEST_CASE("computing inside a task gives the value or a clear refusal, never a h
       else
         CHECK(contains(failure, "budget_too_small: computing inside a task"));
     }
+}
+
+TEST_CASE("a source whose fetch computes does so inside the run that reads it", "[exec][nested]") {
+  const Counted inner = Counted::make({40}, {10});
+  const Edge needed = reduced(Reduction::sum, inner.edge);
+  std::optional<Workspace> workspace;
+  std::atomic<int> computed{0}, refused{0};
+  test::TestSourceOptions options;
+  options.blocks = true;  // the lanes fetch
+  options.on_read = [&](Index) {
+    try {
+      computed += test::element<double>(value_of(needed, {.workspace = *workspace})) == 780;
+    } catch (const Error& error) {
+      if (error.code() != Errc::budget_too_small) throw;
+      ++refused;
+    }
+  };
+  const Counted outer = Counted::make({4000}, {100}, options);
+  const Edge e = reduced(Reduction::sum, outer.edge);
+  const std::size_t all = 16 * MiB, own = test::plan_of({e}, all, 2).ideal_bytes;
+  for (const bool room_beside : {true, false}) {
+    workspace.emplace(WorkspaceOptions{.memory = all, .threads = 2});
+    std::optional<Grant> rest;
+    if (!room_beside) rest.emplace(workspace->state(), all - own, all - own, std::stop_token());
+    computed = refused = 0;
+    CHECK(test::element<double>(value_of(e, {.workspace = *workspace})) == 4000.0 * 3999 / 2);
+    CHECK(computed + refused == 40);
+    rest.reset();
+    CHECK(workspace->granted_bytes() == 0);
+  }
 }
 
 TEST_CASE("a child forked after a computation computes too", "[exec][fork]") {

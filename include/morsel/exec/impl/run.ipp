@@ -221,13 +221,13 @@ MORSEL_INLINE void SweepJob::release_chunks(Index place) {
   }
 }
 
-/// A thread in a job: counted, and known as the job's. What escapes it ends the run, since a task may be
-/// lost.
+/// A thread in a job: counted, and known as the job's, lanes too: a source's fetch may compute something.
+/// What escapes it ends the run, since a task may be lost.
 class SweepJob::Participant {
  public:
-  Participant(SweepJob& job, bool computes) : job_(job), outer_(current_job()) {
+  explicit Participant(SweepJob& job) : job_(job), outer_(current_job()) {
     ++job_.participants_;
-    if (computes) current_job() = &job_;
+    current_job() = &job_;
   }
   Participant(const Participant&) = delete;
   Participant& operator=(const Participant&) = delete;
@@ -243,14 +243,14 @@ class SweepJob::Participant {
   SweepJob* outer_;
 };
 
-MORSEL_INLINE void SweepJob::take_part() { join(true, &SweepJob::work); }
-MORSEL_INLINE void SweepJob::read() { join(false, &SweepJob::read_for_others); }
+MORSEL_INLINE void SweepJob::take_part() { join(&SweepJob::work); }
+MORSEL_INLINE void SweepJob::read() { join(&SweepJob::read_for_others); }
 
-MORSEL_INLINE void SweepJob::join(bool computes, void (SweepJob::*part)(std::unique_lock<std::mutex>&)) {
+MORSEL_INLINE void SweepJob::join(void (SweepJob::*part)(std::unique_lock<std::mutex>&)) {
   try {
     std::unique_lock lock(mutex_);
     if (closed_) return;
-    const Participant participant(*this, computes);
+    const Participant participant(*this);
     std::unique_lock inner(std::move(lock));  // let go before the participant leaves
     (this->*part)(inner);
   } catch (...) {
