@@ -26,6 +26,8 @@ class PartialStates {
 
  private:
   std::string described() const;
+  std::uint64_t parameters_digest() const;
+  [[noreturn]] void fail_parameters(const char* doing) const;
 
   ReducerPtr reducer_;
   Shape shape_;             // of the result, result_shape() at its end
@@ -49,7 +51,8 @@ class PartialState {
   PartialState(const LazyArray<T>& reduced, const ComputeOptions& options) : states_(reduced.any()) {
     states_.compute(reduced.any(), options);
   }
-  /// States that to_bytes gave, of the same reduction: its name, dtype and result shape are compared.
+  /// States that to_bytes gave, of the same reduction: its name, dtype, result shape and parameters (edges,
+  /// range, a combiner's prototype) are compared.
   /// **Fails**: corrupt_data; invalid_argument for another reduction.
   static PartialState from_bytes(std::span<const std::byte> bytes, const LazyArray<T>& reduced) {
     PartialState state(reduced);

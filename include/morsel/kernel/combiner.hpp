@@ -166,6 +166,8 @@ void append_sealed(std::string_view name, const void* payload, std::size_t bytes
                    std::vector<std::byte>& out);
 std::span<const std::byte> open_sealed(std::string_view name, std::span<const std::byte> bytes);
 
+std::uint64_t digest_of(std::string_view name, std::span<const std::byte> payload);
+
 std::uint64_t next_combiner_number();
 
 template <class C>
@@ -174,6 +176,23 @@ concept Travelling = requires(C& c, const C& from, std::span<const std::byte> by
   c.from_bytes(bytes);
 };
 
+/// The bytes of an object, if they are all there is to it; those between members are 0 where the compiler can
+/// tell them.
+template <class C>
+std::string object_text(const C& object) {
+  if constexpr (std::is_trivially_copyable_v<C>) {
+    alignas(C) char copy[sizeof(C)];
+    std::memcpy(copy, static_cast<const void*>(&object), sizeof(C));
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_clear_padding)
+    __builtin_clear_padding(reinterpret_cast<C*>(copy));
+#endif
+#endif
+    return std::string(copy, sizeof(C));
+  } else {
+    return {};
+  }
+}
 /// States are objects of C in the engine's memory.
 template <class C, class T>
 class CombinerReducer final : public Reducer {
@@ -188,6 +207,7 @@ class CombinerReducer final : public Reducer {
         state_name_(name_ + "#" + std::to_string(next_combiner_number())) {}
   std::string name() const override { return name_; }
   std::string state_name() const override { return state_name_; }
+  std::string parameters() const override { return object_text(prototype_); }
   Type input() const override { return type_of<T>; }
   MergeOrder order() const override { return order_matters<C> ? MergeOrder::sequential : MergeOrder::any; }
   std::size_t state_bytes() const override { return step; }

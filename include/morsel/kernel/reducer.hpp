@@ -35,6 +35,8 @@ class Reducer {
   virtual ~Reducer() = default;
   virtual std::string name() const = 0;        ///< "sum", "stddev(ddof=1)": for explain and errors
   virtual std::string state_name() const = 0;  ///< equal names have equal states: sum and mean share one
+  /// What states mean beyond their name, as bytes: those of reducers whose bytes differ do not merge.
+  virtual std::string parameters() const { return state_name(); }
   virtual Type input() const = 0;
   virtual MergeOrder order() const = 0;
   /// True if `first_index` matters: argmin, argmax.

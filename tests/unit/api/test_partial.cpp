@@ -135,3 +135,48 @@ TEST_CASE("a user's states merge if they are plain memory", "[api][partial]") {
   left.merge(partial(reduce_with(combiner, a["4:"], all_axes, {}, "total")));
   CHECK(left.finish()() == 45);
 }
+
+namespace {
+struct Above {
+  double limit = 0;
+  std::int64_t closed = 0, count = 0;
+  void absorb(std::span<const double> x) {
+    for (const double v : x) count += v > limit || (closed != 0 && v == limit);
+  }
+  void merge(const Above& right) { count += right.count; }
+  std::int64_t finish() const { return count; }
+};
+}  // namespace
+
+TEST_CASE("partial results of other edges, ranges or prototypes do not merge and are not read",
+          "[api][partial]") {
+  const auto a = arange<double>(30);
+  const auto refused = [](const auto& mine, const auto& other) {
+    auto left = partial(mine);
+    const auto right = partial(other);
+    CHECK(failure_of([&] { left.merge(right); }).rfind("invalid_argument: merging partial results: ", 0) ==
+          0);
+    CHECK(failure_of([&] {
+            decltype(left)::from_bytes(right.to_bytes(), mine);
+          }).rfind("invalid_argument: reading a partial result: ", 0) == 0);
+  };
+  const auto taken = [](const auto& mine, const auto& other) {
+    auto left = partial(mine);
+    const auto right = decltype(left)::from_bytes(partial(other).to_bytes(), mine);
+    left.merge(right).merge(partial(other));
+  };
+  refused(histogram(a, std::vector<double>{0, 1, 2}), histogram(a, std::vector<double>{0, 10, 20}));
+  refused(histogram(a, 4, {0, 1000000}), histogram(a, 4, {0, 1000001}));
+  refused(reduce_with(Above{5, 1}, a), reduce_with(Above{20, 1}, a));
+  refused(reduce_with(Above{5, 1}, a), reduce_with(Above{5, 0}, a));
+  const auto scaled = [&](double by) {
+    return reduce_with(combiner_from(
+                           0.0, [by](double& s, double v) { s += v * by; },
+                           [](double& s, double r) { s += r; }, [](double s) { return s; }),
+                       a);
+  };
+  refused(scaled(1), scaled(2));
+  taken(histogram(a, 4, {0, 1000000}), histogram(a + 1, 4, {0, 1000000}));
+  taken(reduce_with(Above{5, 1}, a), reduce_with(Above{5, 1}, a + 1));
+  taken(scaled(2), scaled(2));
+}

@@ -7,7 +7,7 @@
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
 
-inline constexpr char partial_magic[] = "MORSEL partial 1";
+inline constexpr char partial_magic[] = "MORSEL partial 2";
 
 // Numbers and text, little-endian, lengths first.
 MORSEL_INLINE void put_number(std::vector<std::byte>& out, std::uint64_t value) {
@@ -63,12 +63,23 @@ MORSEL_INLINE std::string PartialStates::described() const {
          to_string(shape_);
 }
 
+/// What the bytes of states say of their reduction's parameters.
+MORSEL_INLINE std::uint64_t PartialStates::parameters_digest() const {
+  return digest_of(reducer_->parameters(), {});
+}
+
+MORSEL_INLINE void PartialStates::fail_parameters(const char* doing) const {
+  fail(Errc::invalid_argument, std::string(doing) + ": the parameters differ; expected " + described() +
+                                   " with the same edges, range or prototype, got others");
+}
+
 MORSEL_INLINE void PartialStates::merge(const PartialStates& right) {
-  // Names say what built-in states mean; a user's states also have to be of one type.
+  // Names and parameters say what built-in states mean; a user's states also have to be of one type.
   const Reducer &mine = *reducer_, &other = *right.reducer_;
   if (described() != right.described() || typeid(mine) != typeid(other))
     fail(Errc::invalid_argument, "merging partial results: of different reductions; expected " + described() +
                                      ", got " + right.described());
+  if (mine.parameters() != other.parameters()) fail_parameters("merging partial results");
   const Index count = checked_add(count_, right.count_, "elements in a partial result");
   std::vector<std::byte> copy = right.states_;
   reducer_->shift_index(copy.data(), static_cast<std::size_t>(states_count_), count_);
@@ -87,6 +98,7 @@ MORSEL_INLINE std::vector<std::byte> PartialStates::to_bytes() const {
   std::vector<std::byte> out;
   put_text(out, partial_magic);
   put_text(out, described());
+  put_number(out, parameters_digest());
   put_number(out, static_cast<std::uint64_t>(states_count_));
   put_number(out, static_cast<std::uint64_t>(count_));
   reducer_->to_bytes(states_.data(), static_cast<std::size_t>(states_count_), out);
@@ -100,6 +112,7 @@ MORSEL_INLINE void PartialStates::from_bytes(std::span<const std::byte> bytes) {
   if (what != described())
     fail(Errc::invalid_argument,
          "reading a partial result: of another reduction; expected " + described() + ", got " + what);
+  if (take_number(bytes) != parameters_digest()) fail_parameters("reading a partial result");
   if (take_number(bytes) != static_cast<std::uint64_t>(states_count_))
     fail_partial_bytes("another number of states; expected " + std::to_string(states_count_));
   const auto count = static_cast<Index>(take_number(bytes));
