@@ -193,3 +193,31 @@ TEST_CASE("xtensor arrays are computed as lazy ones are", "[api][compute]") {
   CHECK(least() == 1);
   CHECK(std::get<1>(compute(x, counting<int>({2})))(1) == 1);
 }
+
+TEST_CASE("results go into memory that the expression reads only where they do not get in the way",
+          "[api][lazy_array]") {
+  const auto numbers = [](std::size_t n) {
+    std::vector<double> x(n);
+    for (std::size_t i = 0; i < n; ++i) x[i] = static_cast<double>(i);
+    return xt::xarray<double>(xt::adapt(x, std::vector<std::size_t>{n}));
+  };
+  const auto refusal = "invalid_argument: computing into memory: ";
+  for (const int threads : {1, 3}) {
+    xt::xarray<double> x = numbers(100000);
+    const auto a = borrow(x);
+    const ComputeOptions options{.threads = threads};
+    CHECK(failure_of([&] { flip(a).compute_into(x, options); }).rfind(refusal, 0) == 0);
+    CHECK(failure_of([&] { (a + flip(a)).compute_into(x, options); }).rfind(refusal, 0) == 0);
+    CHECK(failure_of([&] { a["1:"].compute_into(std::span(x.data(), 99999), options); }).rfind(refusal, 0) ==
+          0);
+    CHECK((x == numbers(100000)));
+    (a * 2.0 + a).compute_into(x, options);
+    CHECK(x(99999) == 3 * 99999.0);
+    (a - min(a) + 1.0).compute_into(x, options);
+    CHECK((x(0) == 1 && x(99999) == 3 * 99999.0 + 1));
+    a["0:1000"].compute_into(std::span(x.data() + 1000, 1000), options);
+    CHECK(x(1001) == 4);
+    flip(a).compute_into(x.data() + 99999, {-1}, options);
+    CHECK(x(99999) == 3 * 99999.0 + 1);
+  }
+}
