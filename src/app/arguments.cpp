@@ -114,9 +114,7 @@ Index Arguments::integer(std::size_t i) const {
 double Arguments::number(std::size_t i) const {
   const Scalar* scalar = value(i).scalar();
   if (!scalar || scalar->kind == WeakKind::complex) refuse(i, "a real number");
-  if (scalar->kind == WeakKind::floating) return scalar->number.real();
-  return scalar->is_unsigned ? static_cast<double>(static_cast<std::uint64_t>(scalar->integer))
-                             : static_cast<double>(scalar->integer);
+  return real_of(*scalar);
 }
 
 bool Arguments::flag(std::size_t i) const {

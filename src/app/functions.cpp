@@ -9,6 +9,8 @@
 #include <morsel/io/generated.hpp>
 #include <optional>
 
+#include "scalar.hpp"
+
 namespace morsel::app {
 namespace {
 
@@ -294,7 +296,7 @@ void add_elementwise(Table& t) {
           const Edge x = args.array(0);
           const Index decimals = args.given(1) ? args.integer(1) : 0;
           if (decimals == 0) return elementwise(Op::round, {x});
-          if (std::abs(decimals) > 308) args.refuse(1, "between -308 and 308 decimals");
+          if (decimals < -308 || decimals > 308) args.refuse(1, "between -308 and 308 decimals");
           const bool is_whole = x.dtype().is_numeric() && !is_inexact(type_of_edge(x));
           if (is_whole && decimals > 0) return x;
           if (x.dtype() == DType(Type::complex64)) return round_parts<float>(x, decimals);
@@ -482,9 +484,7 @@ void add_reductions(Table& t) {
               const Scalar* number = edge.scalar();
               if (!number || number->kind == WeakKind::complex)
                 args.refuse(1, "a number of bins or a list of edges");
-              options.edges.push_back(number->kind == WeakKind::floating
-                                          ? number->number.real()
-                                          : static_cast<double>(number->integer));
+              options.edges.push_back(real_of(*number));
             }
             if (options.edges.size() < 2) args.refuse(1, "a number of bins or a list of at least two edges");
           } else {
@@ -496,8 +496,7 @@ void add_reductions(Table& t) {
             const auto bound = [&](std::size_t i) {
               const Scalar* number = range->items[i].scalar();
               if (!number || number->kind == WeakKind::complex) args.refuse(2, "(lo, hi)");
-              return number->kind == WeakKind::floating ? number->number.real()
-                                                        : static_cast<double>(number->integer);
+              return real_of(*number);
             };
             options.lo = bound(0);
             options.hi = bound(1);
@@ -580,7 +579,7 @@ void add_views(Table& t) {
             const Index extent = x.shape()[static_cast<std::size_t>(axis)],
                         shift = shifts[shifts.size() == 1 ? 0 : i];
             if (extent == 0) continue;
-            const Index split = ((-shift) % extent + extent) % extent;
+            const Index split = (extent - shift % extent) % extent;
             if (split != 0)
               x = concat({slice_axis(x, axis, split, std::nullopt), slice_axis(x, axis, std::nullopt, split)},
                          axis);

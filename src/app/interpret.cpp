@@ -148,6 +148,11 @@ class Interpreter {
         fail(Errc::invalid_argument,
              expr.text + ": no array on either side; expected asarray([...]) around a list, got " +
                  described(left) + " and " + described(right));
+      // NumPy squares x ** 2, which keeps bool small where power makes it int64.
+      if (const Scalar* power = right.scalar(); power && power->kind == WeakKind::integer &&
+                                                power->integer == 2 && expr.text == "**" && left.edge() &&
+                                                left.edge()->dtype() == DType(Type::bool_))
+        return morsel::apply(Op::square, {*left.edge()});
       return morsel::apply(op_of(expr), {operand(left, expr.text), operand(right, expr.text)});
     });
   }

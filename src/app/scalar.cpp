@@ -17,12 +17,6 @@ Integer integer_of(const Scalar& s) {
                        : static_cast<Integer>(s.integer);
 }
 
-double real_of(const Scalar& s) {
-  if (!is_integral(s)) return s.number.real();
-  return s.is_unsigned ? static_cast<double>(static_cast<std::uint64_t>(s.integer))
-                       : static_cast<double>(s.integer);
-}
-
 Complex complex_of(const Scalar& s) { return is_integral(s) ? Complex(real_of(s)) : s.number; }
 
 [[noreturn]] void refuse_overflow(std::string_view op) {
@@ -229,6 +223,12 @@ void append(std::string& out, double value) {
 }
 
 }  // namespace
+
+double real_of(const Scalar& s) {
+  if (!is_integral(s)) return s.number.real();
+  return s.is_unsigned ? static_cast<double>(static_cast<std::uint64_t>(s.integer))
+                       : static_cast<double>(s.integer);
+}
 
 Scalar fold(std::string_view op, const Scalar& value) {
   if (op == "~") {

@@ -15,6 +15,9 @@ Scalar fold(std::string_view op, const Scalar& value);
 /// zero, negative shift); dtype_mismatch (& of a float, < of a complex).
 Scalar fold(std::string_view op, const Scalar& left, const Scalar& right);
 
+/// The value of a real literal, also of one above 2^63.
+double real_of(const Scalar& scalar);
+
 /// The value as Python prints it: True, 12, 0.5, 1e+22, (1+2j).
 std::string to_string(const Scalar& scalar);
 

@@ -2,6 +2,7 @@
 #include <app/interpret.hpp>
 #include <bit>
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <set>
@@ -128,4 +129,45 @@ TEST_CASE("repeating a 0-d array gives a list of it", "[app]") {
     CHECK(three.shape == Shape{3});
     CHECK(test::element<double>(three, 2) == 4);
   }
+}
+
+TEST_CASE("edges and ranges of histograms may lie above 2^63", "[app]") {
+  const auto values = test::counting<std::uint64_t>({10});
+  for (std::size_t i = 0; i < 10; ++i) {
+    const std::uint64_t value = (std::uint64_t{1} << 63) + 5 + i;
+    std::memcpy(values->data() + 8 * i, &value, 8);
+  }
+  const Edge x =
+      make_source(memory_source(values->dtype, values->view(), values), View::identity({10}), {}, "x");
+  const test::Whole edges = value_of("histogram(x, [9223372036854775808, 18446744073709551615])", x);
+  CHECK(test::element<std::int64_t>(edges) == 10);
+  const test::Whole range = value_of("histogram(x, 2, range=(9223372036854775808, 18446744073709551615))", x);
+  CHECK(test::element<std::int64_t>(range, 0) == 10);
+  CHECK(test::element<std::int64_t>(range, 1) == 0);
+}
+
+TEST_CASE("decimals, shifts and bins beyond all bounds are refused or wrap as NumPy's", "[app]") {
+  const test::Counted ten = test::Counted::make<std::int64_t>({10}, {4});
+  for (const char* expression :
+       {"round(x * 1.5, -9223372036854775808)", "round(x * 1.5, 400)", "round(x, -309)"}) {
+    INFO(expression);
+    CHECK_THROWS_WITH(value_of(expression, ten.edge), Catch::Contains("between -308 and 308 decimals"));
+  }
+  const test::Whole rolled = value_of("roll(x, -9223372036854775808)", ten.edge);
+  for (std::size_t i = 0; i < 10; ++i)
+    CHECK(test::element<std::int64_t>(rolled, i) == static_cast<std::int64_t>((i + 8) % 10));
+  for (const char* expression : {"histogram(x, 99999999999)", "histogram(x, 99999999999, range=(0, 1))"}) {
+    INFO(expression);
+    CHECK_THROWS_WITH(value_of(expression, ten.edge),
+                      Catch::Contains("column 1: histogram: too many bins; expected at most 268435456"));
+  }
+}
+
+TEST_CASE("bool ** 2 is a square, as NumPy's: int8", "[app]") {
+  const test::Counted x = test::Counted::make<bool>({2}, {2});
+  CHECK(value_of("x ** 2", x.edge).dtype == DType(Type::int8));
+  CHECK(test::element<std::int8_t>(value_of("x ** 2", x.edge), 1) == 1);
+  CHECK(value_of("x ** 3", x.edge).dtype == DType(Type::int64));
+  CHECK(value_of("power(x, 2)", x.edge).dtype == DType(Type::int64));
+  CHECK(value_of("x ** 2.0", x.edge).dtype == DType(Type::float64));
 }

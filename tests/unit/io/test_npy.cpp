@@ -287,6 +287,8 @@ TEST_CASE("damaged headers are refused with the reason", "[npy]") {
       {text(dictionary("'<f8'", "(99999999999999999999,)")), Errc::corrupt_data, "beyond 63 bits"},
       {text(dictionary("'<f8'", "(4611686018427387904, 4)")), Errc::corrupt_data, "overflows"},
       {text(dictionary("'<f8'", "(2305843009213693952,)")), Errc::corrupt_data, "overflows"},
+      {text(dictionary("'<f8'", "(0, 9223372036854775807, 9223372036854775807)")), Errc::corrupt_data,
+       "overflows"},
       {text(dictionary("'<f8'", "(" + std::string(66, '1') + ")")), Errc::corrupt_data, "beyond 63 bits"},
       {text(dictionary("'<f8'", "(1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1)")),
        Errc::unsupported, "expected at most 32, got 33"},

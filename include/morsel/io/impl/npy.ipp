@@ -480,6 +480,7 @@ MORSEL_INLINE NpyHeader parse_npy_header(std::span<const std::byte> bytes, const
     result.shape = reader.read_shape(*shape);
     result.data_bytes =
         checked_mul(size_of(result.shape), static_cast<Index>(result.dtype.item_bytes()), "array bytes");
+    c_strides(result.shape, static_cast<Index>(result.dtype.item_bytes()));  // an empty array has strides too
   } catch (const Error& error) {
     if (std::string_view(error.what()).substr(0, doing.size()) == doing) throw;
     throw Error(Errc::corrupt_data, error.what()).during(doing);  // sizes and shapes that cannot be

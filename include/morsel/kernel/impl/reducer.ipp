@@ -557,6 +557,9 @@ class HistogramReducer final : public Reducer {
   Shape result_shape() const override { return {bins_.bins}; }
 
   void init(void* states, std::size_t n) const override { std::memset(states, 0, n * state_bytes()); }
+/// A node holds the edges of its bins, outside of any budget.
+inline constexpr Index max_histogram_bins = Index{1} << 28;
+
   void absorb_run(void* state, const void* x, std::size_t n, Index) const override {
     reduce_table().histogram[static_cast<int>(input_)].run(static_cast<std::int64_t*>(state), x, n, bins_);
   }
@@ -690,9 +693,9 @@ MORSEL_INLINE HistogramReducer::HistogramReducer(Type input, const ReductionOpti
     if (!(options.lo < options.hi) || !std::isfinite(options.hi - options.lo))
       fail(Errc::invalid_argument,
            "histogram: empty or infinite range; expected finite lo < hi, got " + std::string(text));
-    if (options.bins > (Index{1} << 40))
-      fail(Errc::invalid_argument,
-           "histogram: too many bins; expected at most 2^40, got " + std::string(text));
+    if (options.bins > max_histogram_bins)
+      fail(Errc::invalid_argument, "histogram: too many bins; expected at most " +
+                                       std::to_string(max_histogram_bins) + ", got " + std::string(text));
     edges_ = uniform_edges(input, options.bins, options.lo, options.hi);
     for (std::size_t i = 0; i + 1 < edges_.size(); ++i)
       if (!(edges_[i] < edges_[i + 1]))
