@@ -3,7 +3,7 @@
 build_packages="cmake ninja-build g++ pkg-config libxtensor-dev nlohmann-json3-dev libsleef-dev libcli11-dev zlib1g-dev
 libdeflate-dev libzstd-dev libblosc-dev liblz4-dev libbz2-dev liblzma-dev libzfp-dev"
 test_packages="catch2 libbenchmark-dev python3 python3-venv"
-ci_packages="clang-14 clang-19 libclang-rt-19-dev clang-format-14"
+ci_packages="clang-14 clang-19 libclang-rt-19-dev clang-format-14 qemu-user"
 
 # install_missing PACKAGE...: nothing when all are there, or where there is no apt.
 install_missing() {

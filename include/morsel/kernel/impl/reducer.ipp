@@ -22,24 +22,36 @@ namespace reduce_baseline {
 
 MORSEL_INLINE void fill_reduce_table_baseline(ReduceTable& table) { reduce_baseline::fill_table(table); }
 
-/// The loops of each level; a level that this build lacks repeats the one below.
-MORSEL_INLINE const ReduceTable& reduce_table() {
-  struct Tables {
-    ReduceTable level[simd_level_count] = {};
-    Tables() {
-      fill_reduce_table_baseline(level[0]);
-      level[1] = level[0];
-#if !defined(MORSEL_HEADER_ONLY) && defined(MORSEL_HAVE_AVX2)
-      fill_reduce_table_avx2(level[1]);
-#endif
-      level[2] = level[1];
+/// The loops of a level; one that this build lacks has those of the level below. A table is filled when its
+/// level is first in force: the code that fills it is that level's own.
+MORSEL_INLINE const ReduceTable& reduce_table(SimdLevel level) {
 #if !defined(MORSEL_HEADER_ONLY) && defined(MORSEL_HAVE_AVX512)
-      fill_reduce_table_avx512(level[2]);
+  if (level == SimdLevel::avx512) {
+    static const ReduceTable table = [] {
+      ReduceTable made = reduce_table(SimdLevel::avx2);
+      fill_reduce_table_avx512(made);
+      return made;
+    }();
+    return table;
+  }
 #endif
-    }
-  };
-  static const Tables tables;
-  return tables.level[static_cast<int>(simd_level())];
+#if !defined(MORSEL_HEADER_ONLY) && defined(MORSEL_HAVE_AVX2)
+  if (level != SimdLevel::baseline) {
+    static const ReduceTable table = [] {
+      ReduceTable made = reduce_table(SimdLevel::baseline);
+      fill_reduce_table_avx2(made);
+      return made;
+    }();
+    return table;
+  }
+#endif
+  static_cast<void>(level);
+  static const ReduceTable table = [] {
+    ReduceTable made = {};
+    fill_reduce_table_baseline(made);
+    return made;
+  }();
+  return table;
 }
 
 // ---- numbers ----------------------------------------------------------------------------------
@@ -348,7 +360,7 @@ class FoldReducer final : public Reducer {
 
  private:
   const FoldLoops& loops() const {
-    return reduce_table().fold[static_cast<int>(fold_)][static_cast<int>(input_)];
+    return reduce_table(simd_level()).fold[static_cast<int>(fold_)][static_cast<int>(input_)];
   }
 
   Reduction reduction_;
@@ -545,6 +557,9 @@ MORSEL_INLINE bool FoldReducer::absorb_constant(void* state, const void* x, Inde
   return false;
 }
 
+/// A node holds the edges of its bins, outside of any budget.
+inline constexpr Index max_histogram_bins = Index{1} << 28;
+
 class HistogramReducer final : public Reducer {
  public:
   HistogramReducer(Type input, const ReductionOptions& options);
@@ -557,11 +572,10 @@ class HistogramReducer final : public Reducer {
   Shape result_shape() const override { return {bins_.bins}; }
 
   void init(void* states, std::size_t n) const override { std::memset(states, 0, n * state_bytes()); }
-/// A node holds the edges of its bins, outside of any budget.
-inline constexpr Index max_histogram_bins = Index{1} << 28;
-
   void absorb_run(void* state, const void* x, std::size_t n, Index) const override {
-    reduce_table().histogram[static_cast<int>(input_)].run(static_cast<std::int64_t*>(state), x, n, bins_);
+    reduce_table(simd_level())
+        .histogram[static_cast<int>(input_)]
+        .run(static_cast<std::int64_t*>(state), x, n, bins_);
   }
   std::size_t scratch_bytes() const override {
     const bool numbers = input_ == Type::float32 || input_ == Type::float64;
@@ -570,7 +584,7 @@ inline constexpr Index max_histogram_bins = Index{1} << 28;
                : 0;
   }
   void absorb_run_beside(void* state, void* scratch, const void* x, std::size_t n, Index) const override {
-    const HistogramLoops& loops = reduce_table().histogram[static_cast<int>(input_)];
+    const HistogramLoops& loops = reduce_table(simd_level()).histogram[static_cast<int>(input_)];
     auto* counts = static_cast<std::int64_t*>(state);
     if (loops.run_paired)
       loops.run_paired(counts, *static_cast<PairTable*>(scratch), x, n, bins_);
@@ -578,13 +592,13 @@ inline constexpr Index max_histogram_bins = Index{1} << 28;
       loops.run(counts, x, n, bins_);
   }
   void settle(void* state, void* scratch) const override {
-    const HistogramLoops& loops = reduce_table().histogram[static_cast<int>(input_)];
+    const HistogramLoops& loops = reduce_table(simd_level()).histogram[static_cast<int>(input_)];
     if (loops.settle)
       loops.settle(static_cast<std::int64_t*>(state), *static_cast<PairTable*>(scratch), bins_);
   }
   void absorb_rows(void* states, const void* x, std::ptrdiff_t row_stride_bytes, std::size_t rows,
                    std::size_t columns, Index, Index) const override {
-    const auto run = reduce_table().histogram[static_cast<int>(input_)].run;
+    const auto run = reduce_table(simd_level()).histogram[static_cast<int>(input_)].run;
     const auto* from = static_cast<const std::byte*>(x);
     auto* counts = static_cast<std::int64_t*>(states);
     for (std::size_t r = 0; r < rows; ++r)

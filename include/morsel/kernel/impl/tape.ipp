@@ -22,24 +22,35 @@ static_assert(static_cast<int>(Type::bool_) == b1 && static_cast<int>(Type::int6
               static_cast<int>(Type::complex128) == c128 && numeric_type_count == tile_type_count);
 static_assert(tiles_baseline::tile == tile_size);
 
-struct TileTables {
-  TileTable levels[simd_level_count] = {};
-  TileTables() {
-    fill_tile_table_baseline(levels[0]);
-    levels[1] = levels[0];
-#if !defined(MORSEL_HEADER_ONLY) && defined(MORSEL_HAVE_AVX2)
-    fill_tile_table_avx2(levels[1]);
-#endif
-    levels[2] = levels[1];
-#if !defined(MORSEL_HEADER_ONLY) && defined(MORSEL_HAVE_AVX512)
-    fill_tile_table_avx512(levels[2]);
-#endif
-  }
-};
-
+/// The kernels of a level, filled when the level is first in force, as reduce_table is.
 MORSEL_INLINE const TileTable& tile_table(SimdLevel level) {
-  static const TileTables tables;
-  return tables.levels[static_cast<int>(level)];
+#if !defined(MORSEL_HEADER_ONLY) && defined(MORSEL_HAVE_AVX512)
+  if (level == SimdLevel::avx512) {
+    static const TileTable table = [] {
+      TileTable made = tile_table(SimdLevel::avx2);
+      fill_tile_table_avx512(made);
+      return made;
+    }();
+    return table;
+  }
+#endif
+#if !defined(MORSEL_HEADER_ONLY) && defined(MORSEL_HAVE_AVX2)
+  if (level != SimdLevel::baseline) {
+    static const TileTable table = [] {
+      TileTable made = tile_table(SimdLevel::baseline);
+      fill_tile_table_avx2(made);
+      return made;
+    }();
+    return table;
+  }
+#endif
+  static_cast<void>(level);
+  static const TileTable table = [] {
+    TileTable made = {};
+    fill_tile_table_baseline(made);
+    return made;
+  }();
+  return table;
 }
 
 // The kernels of integer powers need exponents >= 0.
