@@ -49,6 +49,13 @@ concept FindsRegions = ChunkSink<S> && requires(const S& c, const Region& region
   { c.has(region) } -> std::same_as<bool>;
 };
 
+/// Optional ability of sinks that resume: called after `commit`, when all sinks of the run have been
+/// committed. What is killed before can be resumed as a whole.
+template <class S>
+concept Settles = ChunkSink<S> && requires(S& s) {
+  { s.settle() } -> std::same_as<void>;
+};
+
 /// A shared handle on any sink; models ChunkSink itself.
 class AnyChunkSink {
  public:
@@ -66,6 +73,7 @@ class AnyChunkSink {
     self_->write(region, values, scratch, std::move(stop));
   }
   void commit() { self_->commit(); }
+  void settle() { self_->settle(); }
   bool has(const Region& region) const { return self_->has(region); }
   std::string identity() const { return self_->identity(); }
   std::vector<std::string> files() const { return self_->files(); }
@@ -77,6 +85,7 @@ class AnyChunkSink {
     virtual std::size_t scratch_bytes(const Region&) const = 0;
     virtual void write(const Region&, const BufferView&, std::span<std::byte>, std::stop_token) = 0;
     virtual void commit() = 0;
+    virtual void settle() = 0;
     virtual bool has(const Region&) const = 0;
     virtual std::string identity() const = 0;
     virtual std::vector<std::string> files() const = 0;
@@ -91,6 +100,9 @@ class AnyChunkSink {
       sink_.write(r, v, scratch, std::move(s));
     }
     void commit() override { sink_.commit(); }
+    void settle() override {
+      if constexpr (Settles<S>) sink_.settle();
+    }
     bool has(const Region& r) const override {
       if constexpr (FindsRegions<S>) return sink_.has(r);
       return false;

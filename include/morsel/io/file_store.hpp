@@ -7,7 +7,7 @@
 namespace morsel::inline MORSEL_ABI {
 
 struct FileStoreOptions {
-  bool fsync = false;  ///< put returns when value and directory entry are on the disk
+  bool fsync = false;  ///< put and erase return when value and directory entries are on the disk
 };
 
 /// The files below a directory. `put` writes a temporary file beside the target and renames it, creating

@@ -47,6 +47,7 @@ struct NewArray {
   bool overwrite = false;      ///< replace what is there
   bool resume = false;         ///< go on with an unfinished save of the same `fingerprint`
   std::string fingerprint;
+  bool with_others = false;      ///< one of several arrays of one save, which resume together
   std::optional<Region> region;  ///< write into an array that is there, with a shape of the region's
   int append_axis = -1;          ///< with `region`: the axis along which it extends the array
   FormatOptions options;

@@ -16,10 +16,14 @@ struct ZarrSinkOptions {
   /// Goes on with a save of the same fingerprint that did not come to its end; chunks that are there are not
   /// written again.
   bool resume = false;
-  std::string fingerprint;          ///< names the plan: what is computed, from what, into which array
-  bool omit_empty_chunks = true;    ///< chunks that hold nothing but the fill value are not written
-  bool consolidate = false;         ///< commit writes the consolidated metadata of the root group
+  std::string fingerprint;        ///< names the plan: what is computed, from what, into which array
+  bool omit_empty_chunks = true;  ///< chunks that hold nothing but the fill value are not written
+  bool consolidate = false;       ///< commit writes the consolidated metadata of the root group
+  bool with_others = false;       ///< commit keeps the journal, for a resume of all arrays; settle removes it
+  bool fsync = false;             ///< the directories that commit exchanges are on the disk, too
   std::optional<Dims> origin = {};  ///< writes into an array that is there, from this position on
+  bool appends = false;             ///< with `origin`: the array gets the shape of the given one
+  std::string documents;  ///< with `origin`: ZarrNode::documents_text of the array as it was planned
 };
 
 /// Writes whole storage chunks (shards, where there are some), each encoded in memory and put as one value.
@@ -30,7 +34,12 @@ struct ZarrSinkOptions {
 /// directory of a hidden name, which `commit` exchanges for the target; in a store without directories the
 /// old array is erased first.
 ///
+/// What has come to its end is known by the journal, or by an extended attribute of the array's document
+/// where the file system has some: resuming it writes nothing.
+///
 /// Into an array that is there (`origin`): chunks that the region covers in part are read, changed and put.
+/// Saves that would spoil each other's chunks are refused (already_exists) at their first write, or wait for
+/// each other chunk by chunk.
 class ZarrSink {
  public:
   /// `shape`: of what is written; the array's own unless there is an origin. `root`: the directory that the
@@ -40,11 +49,12 @@ class ZarrSink {
 
   const SinkSpec& spec() const;
   std::size_t scratch_bytes(const Region& region) const;
-  /// True if a resumed save finds the chunk written.
+  /// True if a resumed save finds the chunk written; it is not written again.
   bool has(const Region& region) const;
   void write(const Region& region, const BufferView& values, std::span<std::byte> scratch,
              std::stop_token stop);
   void commit();
+  void settle();
   std::string identity() const;
   std::vector<std::string> files() const { return {place_of_identity(identity())}; }
 

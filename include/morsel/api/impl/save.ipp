@@ -141,7 +141,7 @@ MORSEL_INLINE Shape asked_lengths(const ChunkSpec& spec, const Shape& shape) {
   return lengths;
 }
 
-MORSEL_INLINE AnyChunkSink sink_for(const Saving& saving, const SaveOptions& options) {
+MORSEL_INLINE AnyChunkSink sink_for(const Saving& saving, const SaveOptions& options, bool with_others) {
   const AnyLazyArray& array = saving.array;
   const std::string doing = "save '" + saving.path + "'";
   const std::shared_ptr<const Format> format = saving.store ? nullptr : format_for(saving.path);
@@ -164,6 +164,7 @@ MORSEL_INLINE AnyChunkSink sink_for(const Saving& saving, const SaveOptions& opt
   made.codec = options.codec;
   made.overwrite = options.overwrite;
   made.resume = options.resume;
+  made.with_others = with_others;
   if (made.resume || format == nullptr || format->list) made.fingerprint = morsel::fingerprint(array);
   made.options = options.options;
   if (!options.region.empty() || options.append) {
@@ -212,7 +213,7 @@ MORSEL_INLINE SavePlan plan_save(const SaveOptions& options, const std::vector<S
   SavePlan plan;
   for (const Saving& saving : savings) plan.values.push_back(saving.array.edge());
   for (const Saving& saving : savings) {
-    AnyChunkSink sink = detail::sink_for(saving, options);
+    AnyChunkSink sink = detail::sink_for(saving, options, savings.size() > 1);
     detail::refuse_own_source(plan.values, sink, saving.path);
     for (const Target& earlier : plan.targets)
       if (overlap(std::get<SinkTarget>(earlier).sink, sink))

@@ -602,11 +602,11 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
       for (std::size_t i = 0; i < parts.size(); ++i) run_sweep(parts[i], {stages[i]});
   }
   check_versions(plan, "while it was read");
+  std::vector<AnyChunkSink> sinks;
   for (const Target& target : targets)
-    if (const auto* sink = std::get_if<SinkTarget>(&target)) {
-      AnyChunkSink handle = sink->sink;
-      handle.commit();
-    }
+    if (const auto* sink = std::get_if<SinkTarget>(&target)) sinks.push_back(sink->sink);
+  for (AnyChunkSink& sink : sinks) sink.commit();
+  for (AnyChunkSink& sink : sinks) sink.settle();
   if (last) *last = state.snapshot(true, plan.stages.empty() ? "" : plan.stages.back().name, plan.passes - 1);
   // The results are there: a trace that cannot be written does not take them back.
   try {

@@ -151,14 +151,24 @@ MORSEL_INLINE Descriptor open_value(const std::string& root_path, std::string_vi
   return file;
 }
 
-/// Opens the directory that holds `key`, creating what is missing on the way.
-MORSEL_INLINE Descriptor open_parent(const std::string& root_path, std::string_view key) {
+/// Writes the entries of a directory (a descriptor or AT_FDCWD, and a path from there) to the disk.
+MORSEL_INLINE bool flush_directory(int at, const char* path) {
+  const Descriptor directory(::openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return directory && ::fsync(directory.fd()) == 0;
+}
+
+/// Opens the directory that holds `key`, creating what is missing on the way; `fsync`: on the disk, too.
+MORSEL_INLINE Descriptor open_parent(const std::string& root_path, std::string_view key, bool fsync) {
   Descriptor root = open_store_root(root_path);
   if (!root && errno == ENOENT) {
     for (std::size_t end = 1; end <= root_path.size(); ++end) {
       end = std::min(root_path.find('/', end), root_path.size());
       const std::string part = root_path.substr(0, end);
-      if (::mkdir(part.c_str(), 0777) != 0 && errno != EEXIST) {
+      if (::mkdir(part.c_str(), 0777) == 0) {
+        const std::string above = part.substr(0, std::max<std::size_t>(1, part.rfind('/')));
+        if (fsync && !flush_directory(AT_FDCWD, above.c_str()))
+          fail_errno(errno, "flushing directory '" + above + "'");
+      } else if (errno != EEXIST) {
         const int error = errno;
         struct stat status;
         // mkdir of an existing directory may say EROFS or EACCES before it says EEXIST.
@@ -181,8 +191,11 @@ MORSEL_INLINE Descriptor open_parent(const std::string& root_path, std::string_v
     Descriptor next(open_beneath(root.fd(), root_path, so_far, flags));
     if (!next) {
       if (errno != ENOENT) fail_store(errno, "creating directory", root_path, so_far);
-      if (::mkdirat(parent ? parent.fd() : root.fd(), segment.c_str(), 0777) != 0 && errno != EEXIST)
-        fail_store(errno, "creating directory", root_path, so_far);
+      const int above = parent ? parent.fd() : root.fd();
+      const bool made = ::mkdirat(above, segment.c_str(), 0777) == 0;
+      if (!made && errno != EEXIST) fail_store(errno, "creating directory", root_path, so_far);
+      if (made && fsync && !flush_directory(above, "."))
+        fail_store(errno, "flushing the directory of", root_path, so_far);
       next = Descriptor(open_beneath(root.fd(), root_path, so_far, flags));
       if (!next) fail_store(errno, "creating directory", root_path, so_far);
     }
@@ -293,7 +306,7 @@ MORSEL_INLINE std::optional<std::uint64_t> FileStore::stamp(std::string_view key
 
 MORSEL_INLINE void FileStore::put(std::string_view key, std::span<const std::byte> value) const {
   detail::check_file_key(key, "writing");
-  const detail::Descriptor parent = detail::open_parent(root_, key);
+  const detail::Descriptor parent = detail::open_parent(root_, key, options_.fsync);
   std::string temporary;
   detail::Descriptor file;
   for (int attempt = 0; !file; ++attempt) {
@@ -323,11 +336,8 @@ MORSEL_INLINE void FileStore::put(std::string_view key, std::span<const std::byt
   const std::size_t slash = key.rfind('/');
   const std::string name(slash == std::string_view::npos ? key : key.substr(slash + 1));
   if (::renameat(parent.fd(), temporary.c_str(), parent.fd(), name.c_str()) != 0) give_up(errno, "writing");
-  if (options_.fsync) {
-    const detail::Descriptor directory(::openat(parent.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory || ::fsync(directory.fd()) != 0)
-      detail::fail_store(errno, "flushing the directory of", root_, key);
-  }
+  if (options_.fsync && !detail::flush_directory(parent.fd(), "."))
+    detail::fail_store(errno, "flushing the directory of", root_, key);
 }
 
 MORSEL_INLINE void FileStore::erase(std::string_view key) const {
@@ -346,8 +356,12 @@ MORSEL_INLINE void FileStore::erase(std::string_view key) const {
     if (detail::is_absent(errno)) return;
     detail::fail_store(errno, "erasing", root_, key);
   }
-  if (::unlinkat(parent.fd(), name.c_str(), 0) != 0 && !detail::is_absent(errno))
+  if (::unlinkat(parent.fd(), name.c_str(), 0) == 0) {
+    if (options_.fsync && !detail::flush_directory(parent.fd(), "."))
+      detail::fail_store(errno, "flushing the directory of", root_, key);
+  } else if (!detail::is_absent(errno)) {
     detail::fail_store(errno, "erasing", root_, key);
+  }
 }
 
 MORSEL_INLINE void FileStore::list(std::string_view prefix,

@@ -411,6 +411,8 @@ MORSEL_INLINE AnyChunkSink create_zarr(const AnyStore& store, const std::string&
   sink.overwrite = made.overwrite;
   sink.resume = made.resume;
   sink.fingerprint = made.fingerprint;
+  sink.with_others = made.with_others;
+  sink.fsync = fsync;
   AnyStore target = fsync && !root.empty() ? AnyStore(FileStore(root, {.fsync = true})) : store;
 
   if (made.region) {
@@ -441,6 +443,8 @@ MORSEL_INLINE AnyChunkSink create_zarr(const AnyStore& store, const std::string&
                                      to_string(region));
     if (grown != old) array.grid = Grid::regular(grown, array.chunk_shape);
     sink.origin = region.lo;
+    sink.appends = made.append_axis >= 0;
+    sink.documents = node->documents_text;
     return ZarrSink(std::move(target), root, inside, array, made.grid.shape(), sink);
   }
 

@@ -40,6 +40,7 @@ MORSEL_INLINE void consolidate_metadata(const AnyStore& store, int zarr_format) 
   visit("");
   const auto put = [&](const std::string& key, const nlohmann::ordered_json& document) {
     const std::string text = document.dump(2) + "\n";
+    if (get_text(store, key) == text) return;
     store.put(key, {reinterpret_cast<const std::byte*>(text.data()), text.size()});
   };
   if (zarr_format == 2)

@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/xattr.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -10,6 +13,7 @@
 #include <filesystem>
 #include <morsel/io/attributes_json.hpp>
 #include <morsel/io/file_store.hpp>
+#include <morsel/io/impl/array_claim.hpp>
 #include <morsel/io/impl/codec_chain.ipp>
 #include <morsel/io/impl/shard.ipp>
 #include <morsel/io/store_key.hpp>
@@ -24,6 +28,8 @@ namespace detail {
 
 /// In the array's directory while it is being written.
 inline constexpr std::string_view journal_name = ".morsel-save";
+/// The extended attribute of an array's document that says what the array was saved from.
+inline constexpr const char* mark_name = "user.morsel.saved";
 /// A directory that will take the place of another one.
 inline constexpr std::string_view replacement_prefix = ".morsel-tmp-new-";
 
@@ -112,6 +118,7 @@ MORSEL_INLINE bool holds_only(const BufferView& values, const std::vector<std::b
 struct ZarrSink::State {
   AnyStore store;
   std::string root, path, doing;
+  std::string target_path;  // in the hierarchy; `path` is in `store`, which may be the replacement
   ZarrArray array;
   ZarrSinkOptions options;
   SinkSpec spec;
@@ -120,9 +127,16 @@ struct ZarrSink::State {
   std::vector<std::size_t> order;  // axis i of the shard's index is axis order[i] of the array
   CodecChain chain;                // of the innermost chunks
   std::optional<ZarrSource> existing;
-  std::string directory, replacement;  // of an array that is replaced when all is written
+  std::string directory, replacement;  // of the array, "" without; of what takes its place at the end
+  enum class Found : std::uint8_t {
+    nothing,     ///< in the way
+    unfinished,  ///< a save of this plan
+    complete     ///< what this plan makes
+  };
+  Found found = Found::nothing;
   std::mutex mutex;
-  bool begun = false, resumed = false;
+  bool begun = false;
+  std::optional<detail::ArrayClaim> claim;  // while it writes
 
   std::string key(std::string_view name) const { return detail::joined(path, name); }
   std::vector<std::pair<std::string, std::string>> documents() const {
@@ -132,12 +146,18 @@ struct ZarrSink::State {
     if (!v2.zattrs.empty()) out.emplace_back(".zattrs", std::move(v2.zattrs));
     return out;
   }
+  std::string target_identity() const {
+    if (!replacement.empty()) return FileStore(directory).identity();
+    return path.empty() ? store.identity() : store.identity() + "/" + path;
+  }
   bool exists() const {
     return store.size(key("zarr.json")) || store.size(key(".zarray")) || store.size(key(".zgroup")) ||
            store.size(key("attributes.json"));
   }
-  std::string journal_text() const {
-    std::string text = "morsel save, resume with the same plan only\n" + options.fingerprint + "\n";
+  std::string journal_text(Found state) const {
+    std::string text = state == Found::complete ? "morsel save, complete, others of the same run may not be\n"
+                                                : "morsel save, resume with the same plan only\n";
+    text += options.fingerprint + "\n";
     for (const auto& [name, document] : documents()) text += document;
     return text;
   }
@@ -145,28 +165,69 @@ struct ZarrSink::State {
   void put_text(const std::string& at, const std::string& text) const {
     store.put(at, detail::bytes_of_text(text));
   }
+  bool origin_given() const { return options.origin.has_value(); }
 
-  void check_target() {
-    if (origin_given()) return;
-    const std::optional<std::string> unfinished = journal();
-    if (options.resume && unfinished) {
-      if (*unfinished != journal_text())
+  // What has been saved to the end is known by an attribute of the document's file, in which no reader sees
+  // it: a hash of the journal. It goes with the file where somebody else replaces it.
+  std::string marked_file() const {
+    const std::string& place = replacement.empty() ? directory : replacement;
+    return place.empty() ? "" : place + "/" + (array.format == "zarr_v3" ? "zarr.json" : ".zarray");
+  }
+  std::string mark() const {
+    std::uint64_t hash = 14695981039346656037u;  // FNV-1a
+    for (const char c : journal_text(Found::complete))
+      hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+    return std::to_string(hash);
+  }
+  bool is_marked() const {
+#if defined(__linux__)
+    char text[32];
+    const ssize_t n = ::getxattr(marked_file().c_str(), detail::mark_name, text, sizeof text);
+    return n > 0 && std::string_view(text, static_cast<std::size_t>(n)) == mark();
+#else
+    return false;
+#endif
+  }
+  void set_mark() const {
+#if defined(__linux__)
+    const std::string text = mark();
+    ::setxattr(marked_file().c_str(), detail::mark_name, text.data(), text.size(), 0);
+#endif
+  }
+  void remove_mark() const {
+#if defined(__linux__)
+    ::removexattr(marked_file().c_str(), detail::mark_name);
+#endif
+  }
+
+  /// What stands at the target. **Fails**: already_exists for what this save may not touch.
+  Found look() const {
+    const std::optional<std::string> there = journal();
+    if (options.resume) {
+      if (there && *there == journal_text(Found::unfinished)) return Found::unfinished;
+      if (is_complete(there)) return Found::complete;
+      if (there)
         fail(Errc::already_exists,
              doing +
                  ": an unfinished save of something else is there; expected the same "
                  "arrays, sources, chunks and codecs to resume it, or overwrite, got others");
-      resumed = true;
-      return;
     }
-    if (options.overwrite) return;
-    if (unfinished)
+    if (options.overwrite) return Found::nothing;
+    if (there)
       fail(Errc::already_exists,
            doing + ": an unfinished save is there; expected resume or overwrite, got neither");
     if (exists())
-      fail(Errc::already_exists, doing + ": the target exists; expected overwrite, a region or another path" +
-                                     (options.resume ? ", got a finished array and resume" : ""));
+      fail(Errc::already_exists,
+           doing + ": the target exists; expected overwrite, a region or another path" +
+               (options.resume ? ", got a finished array that is not known to be the same, and resume" : ""));
+    return Found::nothing;
   }
-  bool origin_given() const { return options.origin.has_value(); }
+  bool is_complete(const std::optional<std::string>& journal) const {
+    if (journal ? *journal != journal_text(Found::complete) : !is_marked()) return false;
+    for (const auto& [name, text] : documents())
+      if (get_text(store, key(name)) != text) return false;
+    return true;
+  }
 
   static void erase_all(const AnyStore& store, const std::string& below) {
     std::vector<std::string> keys;
@@ -201,14 +262,59 @@ struct ZarrSink::State {
       if (get_text(store, key(name)) != text) put_text(key(name), text);
   }
 
+  /// Claims the array, sees that it is what it was when the save was planned, and makes it.
   void begin() {
     const std::lock_guard lock(mutex);
     if (begun) return;
-    if (origin_given()) {
+    if (found == Found::complete && replacement.empty()) {
       begun = true;
       return;
     }
-    if (!resumed) {
+    if (!directory.empty() && !origin_given())
+      detail::open_parent(FileStore(root).root(), detail::joined(target_path, detail::journal_name),
+                          options.fsync);
+    claim.emplace(target_identity(), directory, writes(), doing);
+    try {
+      if (origin_given())
+        check_documents();
+      else
+        make();
+    } catch (...) {
+      claim.reset();
+      throw;
+    }
+    begun = true;
+  }
+  detail::Writes writes() const {
+    if (!origin_given() || options.appends) return detail::Writes::everything;
+    for (std::size_t i = 0; i < origin.size(); ++i) {
+      const AxisGrid& axis = array.grid.axis(i);
+      const Index end = origin[i] + spec.grid.axis(i).extent(), length = array.chunk_shape[i];
+      if (origin[i] % length != 0 || (end % length != 0 && end != axis.extent()))
+        return detail::Writes::parts;
+    }
+    return detail::Writes::whole_chunks;
+  }
+  void check_documents() const {
+    const std::optional<ZarrNode> node = ZarrHierarchy(store).find(path);
+    if (!node || node->documents_text != options.documents)
+      fail(Errc::source_changed, doing +
+                                     ": the array has changed since the save was planned; expected its "
+                                     "documents as they were, got " +
+                                     (node ? "others" : "none"));
+    if (journal())
+      fail(Errc::already_exists,
+           doing + ": an unfinished save of the array is there; expected it to be resumed first");
+    remove_mark();
+  }
+  void make() const {
+    const Found now = look();
+    if (now != found && !(found == Found::unfinished && now == Found::complete))
+      fail(Errc::source_changed, doing +
+                                     ": the target has changed since the save was planned; expected it as it "
+                                     "was, got another state");
+    if (now == Found::complete) return;
+    if (now == Found::nothing) {
       if (!replacement.empty()) {
         std::error_code ignored;
         std::filesystem::remove_all(replacement, ignored);
@@ -216,18 +322,31 @@ struct ZarrSink::State {
         erase_all(store, path);
       }
       erase_chunks();
-      put_text(key(detail::journal_name), journal_text());
+      put_text(key(detail::journal_name), journal_text(Found::unfinished));
     }
-    if (replacement.empty()) detail::make_groups(store, path, array.format == "zarr_v3" ? 3 : 2);
+    if (replacement.empty()) {
+      const std::lock_guard lock(detail::mutex_of(store.identity()));
+      detail::make_groups(store, path, array.format == "zarr_v3" ? 3 : 2);
+    }
     put_documents();
-    begun = true;
+  }
+
+  /// Says that all of the array is there.
+  void complete() const {
+    if (found != Found::complete && options.with_others)
+      put_text(key(detail::journal_name), journal_text(Found::complete));
+    if (!is_marked()) set_mark();
+    if (!options.with_others) store.erase(key(detail::journal_name));
   }
 
   /// Consolidated metadata that is there must not grow stale; new one is made on request.
   void refresh_consolidated(const AnyStore& hierarchy, int format) const {
+    if (target_path.empty()) return;
     const std::optional<std::string> text = get_text(hierarchy, format == 3 ? "zarr.json" : ".zmetadata");
     const bool is_there =
         text && (format == 2 || text->find("\"consolidated_metadata\"") != std::string::npos);
+    // Two that read the documents at one time would each leave out what the other has written.
+    const std::lock_guard lock(detail::mutex_of(hierarchy.identity()));
     if (options.consolidate || is_there) consolidate_metadata(hierarchy, format);
   }
 
@@ -310,7 +429,7 @@ MORSEL_INLINE ZarrSink::ZarrSink(AnyStore store, std::string root, std::string p
   s.doing = "save '" + (root.empty() ? store.identity() : root) + (path.empty() ? "" : "/" + path) + "'";
   s.store = std::move(store);
   s.root = std::move(root);
-  s.path = std::move(path);
+  s.path = s.target_path = std::move(path);
   s.array = array;
   s.options = options;
   const std::size_t rank = array.grid.rank();
@@ -343,6 +462,8 @@ MORSEL_INLINE ZarrSink::ZarrSink(AnyStore store, std::string root, std::string p
     s.chain = CodecChain(array.codecs, array.dtype, array.chunk_shape, s.doing, array.fill, array.mends);
   }
 
+  if (!s.root.empty()) s.directory = detail::joined(s.root, s.path);
+  while (s.directory.size() > 1 && s.directory.back() == '/') s.directory.pop_back();
   if (!s.origin_given()) s.documents();  // what the format cannot say is refused before anything is written
   if (s.origin_given()) {
     if (s.journal())
@@ -351,10 +472,8 @@ MORSEL_INLINE ZarrSink::ZarrSink(AnyStore store, std::string root, std::string p
     s.existing = ZarrSource(s.store, s.path, array, {}, s.doing);
     return;
   }
-  if (options.overwrite && !s.root.empty()) {
+  if (options.overwrite && !s.root.empty() && !(options.resume && s.is_complete(s.journal()))) {
     // A directory of its own, beside the one that it will replace.
-    s.directory = s.path.empty() ? s.root : s.root + "/" + s.path;
-    while (s.directory.size() > 1 && s.directory.back() == '/') s.directory.pop_back();
     std::error_code error;
     const auto home = std::filesystem::weakly_canonical(s.root, error);
     const auto above =
@@ -369,11 +488,11 @@ MORSEL_INLINE ZarrSink::ZarrSink(AnyStore store, std::string root, std::string p
         fail(Errc::invalid_argument,
              s.doing + ": the target is no directory; expected a directory or nothing, got a file");
       s.replacement = detail::replacement_of(s.directory);
-      s.store = FileStore(s.replacement);
+      s.store = FileStore(s.replacement, {.fsync = options.fsync});
       s.path.clear();
     }
   }
-  s.check_target();
+  s.found = s.look();
 }
 
 MORSEL_INLINE const SinkSpec& ZarrSink::spec() const { return state_->spec; }
@@ -393,14 +512,17 @@ MORSEL_INLINE std::size_t ZarrSink::scratch_bytes(const Region&) const {
 
 MORSEL_INLINE bool ZarrSink::has(const Region& region) const {
   const State& s = *state_;
+  if (s.found == State::Found::complete) return true;
   // A machine that lost its power may have left an empty file.
-  return s.resumed && s.store.size(s.key(s.array.keys.key(s.chunk_of(region)))).value_or(0) > 0;
+  return s.found == State::Found::unfinished &&
+         s.store.size(s.key(s.array.keys.key(s.chunk_of(region)))).value_or(0) > 0;
 }
 
 MORSEL_INLINE void ZarrSink::write(const Region& region, const BufferView& values,
                                    std::span<std::byte> scratch, std::stop_token stop) {
   State& s = *state_;
   s.begin();
+  if (has(region)) return;
   const Dims chunk = s.chunk_of(region);
   const Region box = s.array.grid.region(chunk);  // clipped to the array
   Region target = region;
@@ -420,6 +542,9 @@ MORSEL_INLINE void ZarrSink::write(const Region& region, const BufferView& value
                              encoded = take(s.most_encoded());
   const std::span<std::byte> work = scratch.subspan(at);
   const std::string key = s.key(s.array.keys.key(chunk));
+  // Other saves of this process may be changing another part of the chunk.
+  std::unique_lock<std::mutex> turn;
+  if (s.origin_given()) turn = std::unique_lock(detail::mutex_of(s.target_identity() + "/" + key));
   if (values.shape != s.array.chunk_shape) {
     whole = BufferView::c_order(chunk_room.data(), s.array.chunk_shape, item);
     Region stored = box;
@@ -464,28 +589,39 @@ MORSEL_INLINE void ZarrSink::commit() {
   s.begin();
   const int format = s.array.format == "zarr_v2" ? 2 : 3;
   if (s.origin_given()) {
-    s.resize();
-    if (!s.path.empty()) s.refresh_consolidated(s.store, format);
+    if (s.options.appends) s.resize();
+    s.refresh_consolidated(s.store, format);
+    s.claim.reset();
     return;
   }
-  if (s.resumed) {
-    const std::string& place = s.replacement.empty() ? s.root : s.replacement;
-    if (!place.empty()) detail::remove_temporaries(s.path.empty() ? place : place + "/" + s.path);
+  if (s.found == State::Found::unfinished) {
+    const std::string& place = s.replacement.empty() ? s.directory : s.replacement;
+    if (!place.empty()) detail::remove_temporaries(place);
   }
   s.put_documents();
-  s.store.erase(s.key(detail::journal_name));
-  if (s.replacement.empty()) {
-    if (!s.path.empty()) s.refresh_consolidated(s.store, format);
-    return;
+  if (s.replacement.empty()) s.refresh_consolidated(s.store, format);
+  s.complete();
+  if (!s.replacement.empty()) {
+    detail::replace_directory(s.replacement, s.directory, s.doing);
+    if (s.options.fsync) {
+      const std::string above = std::filesystem::path(s.directory).parent_path().string();
+      if (!detail::flush_directory(AT_FDCWD, above.empty() ? "." : above.c_str()))
+        fail_errno(errno, s.doing + ": flushing the directory above");
+    }
+    s.replacement.clear();
+    s.path = s.target_path;
+    s.store = FileStore(s.root, {.fsync = s.options.fsync});
+    s.refresh_consolidated(s.store, format);
   }
-  detail::replace_directory(s.replacement, s.directory, s.doing);
-  if (s.directory != s.root) s.refresh_consolidated(FileStore(s.root), format);
+  if (!s.options.with_others) s.claim.reset();
 }
 
-MORSEL_INLINE std::string ZarrSink::identity() const {
-  const State& s = *state_;
-  if (!s.replacement.empty()) return FileStore(s.directory).identity();
-  return s.path.empty() ? s.store.identity() : s.store.identity() + "/" + s.path;
+MORSEL_INLINE void ZarrSink::settle() {
+  State& s = *state_;
+  if (s.options.with_others && !s.origin_given()) s.store.erase(s.key(detail::journal_name));
+  s.claim.reset();
 }
+
+MORSEL_INLINE std::string ZarrSink::identity() const { return state_->target_identity(); }
 
 }  // namespace morsel::inline MORSEL_ABI
