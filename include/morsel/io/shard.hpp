@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <morsel/io/codec_chain.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,10 +32,25 @@ class ShardFormat {
   std::size_t index_bytes() const { return index_bytes_; }
   bool index_at_start() const { return index_at_start_; }
 
+  /// The elements of the inner chunk at a position of the index, within the shard.
+  Region box(const Dims& position) const;
+
   /// Entries in C order. **Fails**: corrupt_data (checksum, size).
   std::vector<Entry> decode_index(std::span<const std::byte> stored) const;
   /// Writes index_bytes().
   void encode_index(std::span<const Entry> entries, std::span<std::byte> out) const;
+
+  /// Room for a shard whose inner chunks go through `inner`, and memory that `encode` works in.
+  std::size_t max_encoded_bytes(const CodecChain& inner) const {
+    return inner_count() * inner.max_encoded_bytes() + index_bytes();
+  }
+  std::size_t encode_scratch_bytes(const CodecChain& inner) const {
+    return round_up(inner.chunk_bytes(), 64) + inner.c_order_encode_scratch_bytes();
+  }
+  /// The stored bytes of a whole shard, one inner chunk behind another in C order; how many there are. Inner
+  /// chunks that hold nothing but the element `omitted` are left out; empty: none are.
+  std::size_t encode(const CodecChain& inner, const BufferView& shard, const std::vector<std::byte>& omitted,
+                     std::span<std::byte> out, std::span<std::byte> scratch) const;
 
  private:
   Shape shard_shape_, inner_shape_, counts_;
@@ -43,6 +59,20 @@ class ShardFormat {
   std::size_t index_bytes_ = 0;
   bool index_at_start_ = false;
 };
+
+namespace detail {
+
+/// The shards that a codec list makes, if nothing but transposes comes before them and nothing behind, so
+/// that they can be read and written inner chunk by inner chunk. Then `codecs` becomes those of the inner
+/// chunks, `shape` their shape, and `order`, which says which axis of the array each axis of `shape` is, what
+/// it is behind the transposes.
+std::optional<ShardFormat> take_shards(std::vector<CodecInfo>& codecs, Shape& shape,
+                                       std::vector<std::size_t>& order, const std::string& doing);
+
+/// True if every element of a C-order array equals `element` bit for bit.
+bool holds_only(const BufferView& values, const std::vector<std::byte>& element);
+
+}  // namespace detail
 
 }  // namespace morsel::inline MORSEL_ABI
 

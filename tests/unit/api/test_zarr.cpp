@@ -355,6 +355,37 @@ TEST_CASE("regions and ends of an array are written, whole chunks or not", "[api
   }
 }
 
+TEST_CASE("shards in shards are written like shards, and regions of them", "[api][zarr]") {
+  const auto shards = [](const char* chunk, const char* location, const std::string& codecs) {
+    return std::string(R"({"name":"sharding_indexed","configuration":{"chunk_shape":)") + chunk +
+           R"(,"codecs":)" + codecs + R"(,"index_location":")" + location +
+           R"(","index_codecs":[{"name":"bytes","configuration":{"endian":"little"}},"crc32c"]}})";
+  };
+  const std::string bytes = R"({"name":"bytes","configuration":{"endian":"little"}})";
+  const std::string turn = R"({"name":"transpose","configuration":{"order":[1,0]}})";
+  for (const char* outer : {"start", "end"})
+    for (const char* inner : {"start", "end"}) {
+      const MemoryStore store;
+      SaveOptions options;
+      options.chunks = {8, 12};
+      options.codec =
+          "[" + turn + "," +
+          shards("[6,4]", outer, "[" + turn + "," + shards("[2,3]", inner, "[" + bytes + "]") + "]") + "]";
+      const auto a = counting<std::int16_t>({16, 12});
+      auto values = where(a < 20, std::int16_t{0}, a).compute();
+      save(from_array(values), store, "a", options);
+      CHECK((open<std::int16_t>(store, "a").compute() == values));
+      save(counting<std::int16_t>({5, 7}) - 3, store, "a", {.region = "6:11, 2:9"});
+      xt::view(values, xt::range(6, 11), xt::range(2, 9)) = (counting<std::int16_t>({5, 7}) - 3).compute();
+      CHECK((open<std::int16_t>(store, "a").compute() == values));
+      // Zeros are left out on both levels unless they are wanted.
+      options.options = {{"empty_chunks", "write"}};
+      save(from_array(values), store, "b", options);
+      CHECK((open<std::int16_t>(store, "b").compute() == values));
+      CHECK(*store.size("b/c/0/0") > *store.size("a/c/0/0"));
+    }
+}
+
 TEST_CASE("a handle sees what has been written since, and nothing of what was there before", "[api][zarr]") {
   const MemoryStore store;
   SaveOptions options;

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <bit>
+#include <cstring>
+#include <morsel/io/impl/codec_chain.ipp>
 #include <morsel/io/impl/codec_config.hpp>
 #include <morsel/io/impl/zarr_codec_list.ipp>
 #include <morsel/io/shard.hpp>
@@ -14,6 +16,31 @@ MORSEL_INLINE std::vector<CodecInfo> codec_infos_of(CodecConfig& config, const c
   if (!value || !value->is_array() || value->empty())
     config.wrong(name, "a list of codecs", value ? *value : nlohmann::json());
   return parse_zarr_codecs(value->dump(), config.doing());
+}
+
+MORSEL_INLINE std::optional<ShardFormat> take_shards(std::vector<CodecInfo>& codecs, Shape& shape,
+                                                     std::vector<std::size_t>& order,
+                                                     const std::string& doing) {
+  std::size_t at = 0;
+  while (at < codecs.size() && codecs[at].name == "transpose") ++at;
+  if (at + 1 != codecs.size() || codecs[at].name != "sharding_indexed") return std::nullopt;
+  for (std::size_t i = 0; i < at; ++i) {
+    const std::vector<std::size_t> turned = transpose_order(codecs[i], order.size(), doing);
+    shape = permuted(shape, turned);
+    order = permuted(order, turned);
+  }
+  ShardFormat format(codecs[at], shape, doing);
+  shape = format.inner_shape();
+  codecs = format.inner_codecs();
+  return format;
+}
+
+MORSEL_INLINE bool holds_only(const BufferView& values, const std::vector<std::byte>& element) {
+  const std::size_t item = values.item_bytes, bytes = values.size_bytes();
+  if (bytes == 0) return true;
+  if (std::memcmp(values.data, element.data(), item) != 0) return false;
+  // Every element equals the one before it.
+  return std::memcmp(values.data, values.data + item, bytes - item) == 0;
 }
 
 }  // namespace detail
@@ -79,6 +106,35 @@ MORSEL_INLINE void ShardFormat::encode_index(std::span<const Entry> entries, std
     fail(Errc::internal_error, "encoding a shard's index: wrong size; expected " +
                                    std::to_string(index_bytes_) + ", got " + std::to_string(n));
   std::copy(room.begin(), room.begin() + static_cast<std::ptrdiff_t>(n), out.begin());
+}
+
+MORSEL_INLINE Region ShardFormat::box(const Dims& position) const {
+  Region box{position, position};
+  for (std::size_t i = 0; i < position.size(); ++i) {
+    box.lo[i] *= inner_shape_[i];
+    box.hi[i] = box.lo[i] + inner_shape_[i];
+  }
+  return box;
+}
+
+MORSEL_INLINE std::size_t ShardFormat::encode(const CodecChain& inner, const BufferView& shard,
+                                              const std::vector<std::byte>& omitted, std::span<std::byte> out,
+                                              std::span<std::byte> scratch) const {
+  std::vector<Entry> entries(inner_count());
+  const std::size_t room_bytes = round_up(inner.chunk_bytes(), 64);
+  const BufferView chunk = BufferView::c_order(scratch.data(), inner_shape_, shard.item_bytes);
+  std::size_t end = index_at_start_ ? index_bytes_ : 0, number = 0;
+  for_each_position(Region::of(counts_), [&](const Dims& position) {
+    Entry& entry = entries[number++];
+    copy_elements(shard.part(Region::of(shard_shape_), box(position)), chunk);
+    if (!omitted.empty() && detail::holds_only(chunk, omitted)) return;
+    const std::size_t bytes =
+        inner.encode(chunk, out.subspan(end, inner.max_encoded_bytes()), scratch.subspan(room_bytes));
+    entry = {end, bytes};
+    end += bytes;
+  });
+  encode_index(entries, out.subspan(index_at_start_ ? 0 : end, index_bytes_));
+  return index_at_start_ ? end : end + index_bytes_;
 }
 
 }  // namespace morsel::inline MORSEL_ABI

@@ -104,15 +104,6 @@ MORSEL_INLINE AxisGrid cut_out(const AxisGrid& axis, Index begin, Index end) {
   return AxisGrid::from_lengths(lengths);
 }
 
-/// True if every element of a C-order array equals `element` bit for bit.
-MORSEL_INLINE bool holds_only(const BufferView& values, const std::vector<std::byte>& element) {
-  const std::size_t item = values.item_bytes, bytes = values.size_bytes();
-  if (bytes == 0) return true;
-  if (std::memcmp(values.data, element.data(), item) != 0) return false;
-  // Every element equals the one before it.
-  return std::memcmp(values.data, values.data + item, bytes - item) == 0;
-}
-
 }  // namespace detail
 
 struct ZarrSink::State {
@@ -383,42 +374,23 @@ struct ZarrSink::State {
     return pads;
   }
   std::size_t most_encoded() const {
-    return shard ? shard->inner_count() * chain.max_encoded_bytes() + shard->index_bytes()
-                 : chain.max_encoded_bytes();
+    return shard ? shard->max_encoded_bytes(chain) : chain.max_encoded_bytes();
   }
-  std::size_t inner_bytes() const { return shard ? round_up(chain.chunk_bytes(), 64) : 0; }
+  std::size_t encode_scratch_bytes() const {
+    return shard ? shard->encode_scratch_bytes(chain) : chain.c_order_encode_scratch_bytes();
+  }
+  /// What chunks are left out for that hold nothing else.
+  std::vector<std::byte> omitted() const {
+    return options.omit_empty_chunks ? array.fill : std::vector<std::byte>();
+  }
 
   /// The stored bytes of a whole chunk in C order, into `out`; 0: nothing but fill values.
   std::size_t encode(const BufferView& chunk, std::span<std::byte> out, std::span<std::byte> scratch) const {
     if (options.omit_empty_chunks && detail::holds_only(chunk, array.fill)) return 0;
     if (!shard) return chain.encode(chunk, out, scratch);
-    std::vector<ShardFormat::Entry> entries(shard->inner_count());
-    const std::size_t index_at = shard->index_at_start() ? 0 : std::string::npos;
-    std::size_t at = index_at == 0 ? shard->index_bytes() : 0, number = 0;
-    const std::span<std::byte> inner_room = scratch.first(inner_bytes());
-    const std::size_t rank = order.size();
-    Shape inner_extent(rank);
-    for (std::size_t i = 0; i < rank; ++i) inner_extent[order[i]] = shard->inner_shape()[i];
-    for_each_position(Region::of(shard->counts()), [&](const Dims& position) {
-      Region box{Dims(rank), Dims(rank)};
-      for (std::size_t i = 0; i < rank; ++i) {
-        box.lo[order[i]] = position[i] * shard->inner_shape()[i];
-        box.hi[order[i]] = box.lo[order[i]] + shard->inner_shape()[i];
-      }
-      const BufferView there = chunk.part(Region::of(chunk.shape), box);
-      BufferView values = BufferView::c_order(inner_room.data(), inner_extent, chunk.item_bytes);
-      copy_elements(there, values);
-      ShardFormat::Entry& entry = entries[number++];
-      if (options.omit_empty_chunks && detail::holds_only(values, array.fill)) return;
-      const BufferView seen{values.data, values.item_bytes, detail::permuted(values.shape, order),
-                            detail::permuted(values.strides, order)};
-      const std::size_t n =
-          chain.encode(seen, out.subspan(at, chain.max_encoded_bytes()), scratch.subspan(inner_bytes()));
-      entry = {at, n};
-      at += n;
-    });
-    shard->encode_index(entries, out.subspan(index_at == 0 ? 0 : at, shard->index_bytes()));
-    return index_at == 0 ? at : at + shard->index_bytes();
+    const BufferView seen{chunk.data, chunk.item_bytes, detail::permuted(chunk.shape, order),
+                          detail::permuted(chunk.strides, order)};
+    return shard->encode(chain, seen, omitted(), out, scratch);
   }
 };
 
@@ -446,21 +418,11 @@ MORSEL_INLINE ZarrSink::ZarrSink(AnyStore store, std::string root, std::string p
   s.spec.grid = Grid(std::move(axes));
 
   // Transposes before shards turn the index; those of plain chunks are the chain's.
-  std::size_t at = 0;
-  while (at < array.codecs.size() && array.codecs[at].name == "transpose") ++at;
-  if (at + 1 == array.codecs.size() && array.codecs[at].name == "sharding_indexed") {
-    Shape seen = array.chunk_shape;
-    s.order = detail::identity_order(rank);
-    for (std::size_t i = 0; i < at; ++i) {
-      const std::vector<std::size_t> order = detail::transpose_order(array.codecs[i], rank, s.doing);
-      seen = detail::permuted(seen, order);
-      s.order = detail::permuted(s.order, order);
-    }
-    s.shard = ShardFormat(array.codecs[at], seen, s.doing);
-    s.chain = CodecChain(s.shard->inner_codecs(), array.dtype, s.shard->inner_shape(), s.doing);
-  } else {
-    s.chain = CodecChain(array.codecs, array.dtype, array.chunk_shape, s.doing, array.fill, array.mends);
-  }
+  std::vector<CodecInfo> codecs = array.codecs;
+  Shape seen = array.chunk_shape;
+  s.order = detail::identity_order(rank);
+  s.shard = detail::take_shards(codecs, seen, s.order, s.doing);
+  s.chain = CodecChain(codecs, array.dtype, seen, s.doing, s.omitted(), array.mends);
 
   if (!s.root.empty()) s.directory = detail::joined(s.root, s.path);
   while (s.directory.size() > 1 && s.directory.back() == '/') s.directory.pop_back();
@@ -500,8 +462,7 @@ MORSEL_INLINE const SinkSpec& ZarrSink::spec() const { return state_->spec; }
 MORSEL_INLINE std::size_t ZarrSink::scratch_bytes(const Region&) const {
   const State& s = *state_;
   std::size_t bytes = (s.pads_chunks() ? round_up(s.chunk_bytes(), 64) : 0) + round_up(s.most_encoded(), 64);
-  std::size_t work =
-      s.shard ? s.inner_bytes() + s.chain.encode_scratch_bytes() : s.chain.c_order_encode_scratch_bytes();
+  std::size_t work = s.encode_scratch_bytes();
   if (s.existing) {
     const Region first = s.array.grid.region(Dims(s.origin.size(), 0));
     const FetchCost cost = s.existing->cost(Dims(s.origin.size(), 0), first);

@@ -348,22 +348,13 @@ MORSEL_INLINE ZarrSource::ZarrSource(AnyStore store, std::string path, const Zar
   state->order = detail::identity_order(rank);
   Shape seen = array.chunk_shape;  // of the chunk at hand, along its own axes
   Shape outer = array.chunk_shape;
-  for (;;) {
-    std::size_t at = 0;
-    while (at < codecs.size() && codecs[at].name == "transpose") ++at;
-    if (at + 1 != codecs.size() || codecs[at].name != "sharding_indexed" || !array.chunk_lengths.empty())
-      break;
-    for (std::size_t i = 0; i < at; ++i) {
-      const std::vector<std::size_t> order = detail::transpose_order(codecs[i], rank, doing);
-      seen = detail::permuted(seen, order);
-      state->order = detail::permuted(state->order, order);
-    }
-    ShardFormat format(codecs[at], seen, doing);
+  while (array.chunk_lengths.empty()) {
+    const std::optional<ShardFormat> shards = detail::take_shards(codecs, seen, state->order, doing);
+    if (!shards) break;
+    const ShardFormat& format = *shards;
     State::Level level{format, state->order, outer, Shape(rank)};
     for (std::size_t i = 0; i < rank; ++i) level.inner[state->order[i]] = format.inner_shape()[i];
-    seen = format.inner_shape();
     outer = level.inner;
-    codecs = format.inner_codecs();
     state->levels.push_back(std::move(level));
   }
   if (array.chunk_lengths.empty()) spec.stored_chunks = outer;

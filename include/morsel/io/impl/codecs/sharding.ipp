@@ -24,12 +24,12 @@ class ShardingCodec {
   }
   std::size_t max_encoded_bytes(std::size_t decoded_bytes) const {
     if (!format_) return decoded_bytes;
-    return format_->inner_count() * inner_->max_encoded_bytes() + format_->index_bytes();
+    return format_->max_encoded_bytes(*inner_);
   }
   std::size_t scratch_bytes() const {
     if (!inner_) return 0;
     return std::max(inner_->decode_scratch_bytes() + inner_->strided_scratch_bytes(),
-                    inner_->encode_scratch_bytes());
+                    format_->encode_scratch_bytes(*inner_));
   }
 
   std::size_t decode(std::span<const std::byte> in, std::span<std::byte> out,
@@ -46,7 +46,7 @@ class ShardingCodec {
     std::size_t number = 0;
     for_each_position(Region::of(format_->counts()), [&](const Dims& at) {
       const ShardFormat::Entry entry = entries[number++];
-      const BufferView part = whole.part(Region::of(spec_.shape), box(at));
+      const BufferView part = whole.part(Region::of(spec_.shape), format_->box(at));
       if (entry.is_absent()) {
         if (spec_.fill.empty())
           fail(Errc::unsupported,
@@ -68,28 +68,10 @@ class ShardingCodec {
                      std::span<std::byte> scratch) const {
     auto* elements = const_cast<std::byte*>(in.data());  // only read
     const BufferView whole = BufferView::c_order(elements, spec_.shape, spec_.dtype.item_bytes());
-    std::vector<ShardFormat::Entry> entries(format_->inner_count());
-    const std::size_t index = format_->index_bytes();
-    std::size_t end = format_->index_at_start() ? index : 0, number = 0;
-    for_each_position(Region::of(format_->counts()), [&](const Dims& at) {
-      const std::size_t bytes =
-          inner_->encode(whole.part(Region::of(spec_.shape), box(at)), out.subspan(end), scratch);
-      entries[number++] = {end, bytes};
-      end += bytes;
-    });
-    format_->encode_index(entries, out.subspan(format_->index_at_start() ? 0 : end, index));
-    return format_->index_at_start() ? end : end + index;
+    return format_->encode(*inner_, whole, spec_.fill, out, scratch);
   }
 
  private:
-  Region box(const Dims& at) const {
-    Region box{at, at};
-    for (std::size_t i = 0; i < at.size(); ++i) {
-      box.lo[i] *= format_->inner_shape()[i];
-      box.hi[i] = box.lo[i] + format_->inner_shape()[i];
-    }
-    return box;
-  }
   CodecInfo info_;
   std::string doing_;
   DecodedSpec spec_;
