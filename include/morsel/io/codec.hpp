@@ -53,6 +53,17 @@ concept EncodesArrays = Codec<C> && requires(const C& c) {
   { c.encoded_array() } -> std::same_as<DecodedSpec>;
 };
 
+/// What the library behind a codec takes for itself while it works on a chunk, and keeps for the next one.
+struct CodecMemory {
+  std::size_t decode_bytes = 0, encode_bytes = 0;
+};
+
+/// Optional ability of a prepared codec: that memory. It is booked like scratch, but not handed over.
+template <class C>
+concept TakesMemory = Codec<C> && requires(const C& c) {
+  { c.library_memory() } -> std::same_as<CodecMemory>;
+};
+
 /// Optional ability: the decoded bytes [offset_bytes, offset_bytes + out.size()) alone, for less than
 /// decoding all.
 template <class C>
@@ -110,6 +121,8 @@ class AnyCodec {
                      std::span<std::byte> scratch) const {
     return self_->encode(in, out, scratch);
   }
+  /// Nothing unless the codec says so.
+  CodecMemory library_memory() const { return self_->library_memory(); }
   /// Nothing: `encode` makes bytes.
   std::optional<DecodedSpec> encoded_array() const { return self_->encoded_array(); }
   bool decodes_parts() const { return self_->decodes_parts(); }
@@ -133,6 +146,7 @@ class AnyCodec {
     virtual AnyCodec prepare(const DecodedSpec&) const = 0;
     virtual std::size_t max_encoded_bytes(std::size_t) const = 0;
     virtual std::size_t scratch_bytes() const = 0;
+    virtual CodecMemory library_memory() const = 0;
     virtual std::size_t decode(std::span<const std::byte>, std::span<std::byte>,
                                std::span<std::byte>) const = 0;
     virtual std::size_t encode(std::span<const std::byte>, std::span<std::byte>,
@@ -153,6 +167,10 @@ class AnyCodec {
     AnyCodec prepare(const DecodedSpec& s) const override { return AnyCodec(codec_.prepare(s)); }
     std::size_t max_encoded_bytes(std::size_t n) const override { return codec_.max_encoded_bytes(n); }
     std::size_t scratch_bytes() const override { return codec_.scratch_bytes(); }
+    CodecMemory library_memory() const override {
+      if constexpr (TakesMemory<C>) return codec_.library_memory();
+      return {};
+    }
     std::size_t decode(std::span<const std::byte> in, std::span<std::byte> out,
                        std::span<std::byte> scratch) const override {
       return codec_.decode(in, out, scratch);

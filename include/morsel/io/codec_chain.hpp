@@ -36,11 +36,11 @@ class CodecChain {
   /// Room for the stored bytes of any chunk that the codecs' own encoders make, and some more for those of
   /// other software.
   std::size_t max_encoded_bytes() const { return max_encoded_bytes_; }
-  /// Memory that decoding a whole chunk into C-order memory may use.
+  /// Memory that decoding a whole chunk into C-order memory may use, that of the codecs' libraries included.
   std::size_t decode_scratch_bytes() const { return decode_scratch_bytes_; }
   /// What any other region or memory takes on top, at most.
   std::size_t strided_scratch_bytes() const { return strided_scratch_bytes_; }
-  /// Memory that encoding a chunk may use.
+  /// Memory that encoding a chunk may use, likewise.
   std::size_t encode_scratch_bytes() const { return encode_scratch_bytes_; }
   /// ... one that lies in C order.
   std::size_t c_order_encode_scratch_bytes() const { return c_order_encode_scratch_bytes_; }

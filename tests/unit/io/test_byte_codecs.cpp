@@ -4,6 +4,7 @@
 #include <fstream>
 #include <map>
 #include <morsel/conformance/codec.hpp>
+#include <morsel/io/codec_chain.hpp>
 #include <morsel/io/codec_registry.hpp>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -599,5 +600,46 @@ TEST_CASE("bounds of encoded bytes never wrap around", "[io][codec]") {
       CHECK(bound >= last);
       last = bound;
     }
+  }
+}
+
+TEST_CASE("what the libraries take for themselves is part of the scratch", "[io][codec]") {
+  struct Case {
+    const char* name;
+    const char* configuration;
+    std::size_t bytes, encode_bytes, decode_bytes;  // as a counting malloc has seen it
+  };
+  const Case cases[] = {
+      {"zstd", R"({"level": 1})", 65536, 304256, 96032},
+      {"zstd", R"({"level": 3})", 1048576, 1303496, 96032},
+      {"zstd", R"({"level": 9})", 1048576, 13100160, 96032},
+      {"zstd", R"({"level": 19})", 8388608, 85197952, 96032},
+      {"gzip", R"({"level": 0})", 65536, 6160, 11600},
+      {"gzip", R"({"level": 1})", 65536, 202800, 11600},
+      {"numcodecs.zlib", R"({"level": 9})", 65536, 668336, 11600},
+      {"numcodecs.bz2", R"({"level": 1})", 65536, 1118064, 3664160},  // decode: of level 9
+      {"numcodecs.bz2", R"({"level": 9})", 65536, 7518064, 3664160},
+      {"numcodecs.lzma", R"({"preset": 9})", 1048576, 13188240, 1083640},
+      {"numcodecs.lzma", R"({"format": 2})", 1048576, 13111928, 1081576},
+      {"numcodecs.lzma", R"({"format": 3, "filters": [{"id": 33}]})", 65536, 2003624, 98488},
+      {"numcodecs.blosc", R"({"cname": "lz4"})", 8388608, 1048632, 1048600},
+      {"numcodecs.blosc", R"({"cname": "lz4hc", "clevel": 9})", 8388608, 2359408, 2097176},
+      {"numcodecs.blosc", R"({"cname": "zlib"})", 8388608, 2365344, 2104336},
+      {"numcodecs.blosc", R"({"cname": "zstd", "clevel": 3})", 65536, 1183600, 227088},
+      {"numcodecs.blosc", R"({"cname": "zstd", "clevel": 9})", 8388608, 20179888, 2193168},
+  };
+  for (const Case& c : cases) {
+    INFO(c.name << " " << c.configuration << ", " << c.bytes << " bytes");
+    const Shape shape{static_cast<Index>(c.bytes / 4)};
+    const CodecInfo bytes{"bytes", R"({"endian": "little"})"};
+    const CodecChain plain({bytes}, Type::float32, shape, "test");
+    CHECK(plain.decode_scratch_bytes() == 0);
+    if (!has_codec(c.name)) continue;
+    const CodecChain chain({bytes, {c.name, c.configuration}}, Type::float32, shape, "test");
+    CHECK(chain.encode_scratch_bytes() >= plain.encode_scratch_bytes() + c.encode_bytes);
+    CHECK(chain.decode_scratch_bytes() >= plain.decode_scratch_bytes() + c.decode_bytes);
+    // And not much more: it decides what budgets do.
+    CHECK(chain.encode_scratch_bytes() <= plain.encode_scratch_bytes() + 3 * c.encode_bytes + (4 << 20));
+    CHECK(chain.decode_scratch_bytes() <= plain.decode_scratch_bytes() + 3 * c.decode_bytes + 65536);
   }
 }

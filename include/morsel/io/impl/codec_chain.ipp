@@ -87,6 +87,7 @@ MORSEL_INLINE CodecChain::CodecChain(const std::vector<CodecInfo>& codecs, const
   chunk_bytes_ = spec.bytes;
   mends_ = mends_of(dtype, false);
   bool made_bytes = false;
+  CodecMemory library;
   for (const CodecInfo& info : codecs) {
     const bool at_front = codecs_.empty() && !made_bytes;
     if (at_front && info.name == "transpose") {
@@ -123,6 +124,8 @@ MORSEL_INLINE CodecChain::CodecChain(const std::vector<CodecInfo>& codecs, const
     }
     specs_.push_back(spec);
     codec_scratch_ = std::max(codec_scratch_, codec.scratch_bytes());
+    library.decode_bytes += codec.library_memory().decode_bytes;
+    library.encode_bytes += codec.library_memory().encode_bytes;
     const std::optional<DecodedSpec> array = codec.encoded_array();
     spec = array ? *array : DecodedSpec::byte_string(codec.max_encoded_bytes(spec.bytes));
     codecs_.push_back(std::move(codec));
@@ -139,10 +142,12 @@ MORSEL_INLINE CodecChain::CodecChain(const std::vector<CodecInfo>& codecs, const
   const std::size_t between =
       between_bytes_ * std::min<std::size_t>(2, specs_.empty() ? 0 : specs_.size() - 1);
   const std::size_t chunk = round_up(chunk_bytes_, 64);
-  decode_scratch_bytes_ = codec_scratch_ + between + (transposed_ && !codecs_.empty() ? chunk : 0);
+  decode_scratch_bytes_ =
+      codec_scratch_ + library.decode_bytes + between + (transposed_ && !codecs_.empty() ? chunk : 0);
   strided_scratch_bytes_ = transposed_ || codecs_.empty() ? 0 : chunk;
-  encode_scratch_bytes_ = codec_scratch_ + between + chunk;
-  c_order_encode_scratch_bytes_ = codec_scratch_ + between + (transposed_ || swapped_ ? chunk : 0);
+  encode_scratch_bytes_ = codec_scratch_ + library.encode_bytes + between + chunk;
+  c_order_encode_scratch_bytes_ =
+      codec_scratch_ + library.encode_bytes + between + (transposed_ || swapped_ ? chunk : 0);
 }
 
 /// The elements in the order in which the codecs see them.

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <morsel/io/impl/codecs/byte_codec.hpp>
+#include <morsel/io/impl/codecs/zstd.ipp>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -34,9 +35,7 @@ struct BloscHeader {
   }
 };
 
-/// Blosc-1 frames. All that decoding needs is in their header. c-blosc takes three times the block size while
-/// it works: 3 MiB at most, unless the writer asked for larger blocks; a block is never longer than the
-/// chunk.
+/// Blosc-1 frames. All that decoding needs is in their header.
 class BloscCodec : public ByteCodec {
  public:
   BloscCodec(const CodecInfo& info, const std::string& doing) : ByteCodec(info) {
@@ -72,6 +71,21 @@ class BloscCodec : public ByteCodec {
   }
 
   std::size_t max_encoded_bytes(std::size_t n) const { return saturating_sum(n, BLOSC_MAX_OVERHEAD); }
+
+  /// Three blocks, of 1 MiB at most unless the writer asked for longer ones, and the compressor's own memory:
+  /// c-blosc asks zstd for levels from 1 to 22.
+  CodecMemory library_memory() const {
+    const std::size_t block = std::min(chunk_bytes_, block_bytes_ > 0 ? block_bytes_ : std::size_t{1} << 20);
+    CodecMemory memory{3 * block + 4096, 3 * block + 4096};
+    if (compressor_ == "lz4hc" || compressor_ == "zlib") memory.encode_bytes += 300 * 1024;
+#if MORSEL_HAVE_ZSTD
+    if (compressor_ == "zstd") {
+      memory.decode_bytes += zstd_decoder_bytes();
+      memory.encode_bytes += zstd_encoder_bytes(level_ < 8 ? 2 * level_ - 1 : ZSTD_maxCLevel(), block);
+    }
+#endif
+    return memory;
+  }
 
   std::size_t decode(std::span<const std::byte> in, std::span<std::byte> out, std::span<std::byte>) const {
     const BloscHeader header = check_header(in, in.size());

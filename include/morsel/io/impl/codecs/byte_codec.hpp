@@ -14,7 +14,7 @@ class ByteCodec {
  public:
   explicit ByteCodec(const CodecInfo& info) : name_(info.name) {}
   std::string_view name() const { return name_; }
-  /// The libraries bring their own memory; each codec says how much.
+  /// The libraries bring their own memory: see library_memory() of each.
   std::size_t scratch_bytes() const { return 0; }
 
  protected:

@@ -26,7 +26,7 @@ inline libdeflate_decompressor* thread_inflater() {
   return decompressor.get();
 }
 
-/// The compressor of this thread, for the level that it used last: 660 KiB at most.
+/// The compressor of this thread, for the level that it used last.
 inline libdeflate_compressor* thread_deflater(int level) {
   thread_local std::unique_ptr<libdeflate_compressor, FreeDeflate> compressor;
   thread_local int level_of_compressor = -1;
@@ -50,6 +50,11 @@ class DeflateCodec : public ByteCodec {
     config.finish();
   }
   DeflateCodec prepare(const DecodedSpec&) const { return *this; }
+  /// libdeflate has no function for it; its structures have one size per kind of level.
+  CodecMemory library_memory() const {
+    constexpr std::size_t kib = 1024;
+    return {12 * kib, level_ == 0 ? 8 * kib : level_ == 1 ? 200 * kib : 660 * kib};
+  }
 
   std::size_t max_encoded_bytes(std::size_t n) const {
     // The library's own bound would wrap around.

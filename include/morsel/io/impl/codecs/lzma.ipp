@@ -51,7 +51,20 @@ class LzmaCodec : public ByteCodec {
       fail(Errc::unsupported,
            config.doing() + ": filters that liblzma refuses; expected a chain that it knows");
   }
-  LzmaCodec prepare(const DecodedSpec&) const { return *this; }
+  LzmaCodec prepare(const DecodedSpec& spec) const {
+    LzmaCodec prepared = *this;
+    prepared.bytes_ = spec.bytes;
+    return prepared;
+  }
+  CodecMemory library_memory() const {
+    // A dictionary is allocated as the stream says, and touched as far as the chunk is long.
+    const Chain chain(*this, bytes_), shortest(*this, 0);
+    const std::uint64_t encode = lzma_raw_encoder_memusage(chain.filters.data()),
+                        decode = lzma_raw_decoder_memusage(shortest.filters.data());
+    constexpr std::size_t container = 64 * 1024;
+    return {saturating_sum(bytes_, decode == UINT64_MAX ? 0 : static_cast<std::size_t>(decode) + container),
+            encode == UINT64_MAX ? 0 : static_cast<std::size_t>(encode) + container};
+  }
 
   /// LZMA2 stores what does not shrink, 3 bytes more for each 64 KiB; LZMA1 cannot, and its worst case is
   /// not known: twice the bytes is far above what is seen.
@@ -235,6 +248,7 @@ class LzmaCodec : public ByteCodec {
   lzma_check check_ = LZMA_CHECK_CRC64;
   std::array<FilterOptions, LZMA_FILTERS_MAX> filters_{};
   std::size_t count_ = 0;
+  std::size_t bytes_ = 0;  // of a chunk
 };
 
 inline std::vector<CodecDefinition> lzma_codecs() {

@@ -1,7 +1,13 @@
 #pragma once
 
 #if MORSEL_HAVE_ZSTD
+#if defined(ZSTD_STATIC_LINKING_ONLY)
 #include <zstd.h>
+#else
+#define ZSTD_STATIC_LINKING_ONLY  // sizes of contexts
+#include <zstd.h>
+#undef ZSTD_STATIC_LINKING_ONLY
+#endif
 #endif
 
 #include <memory>
@@ -17,6 +23,18 @@ struct FreeZstd {
   void operator()(ZSTD_CCtx* c) const { ZSTD_freeCCtx(c); }
   void operator()(ZSTD_DCtx* d) const { ZSTD_freeDCtx(d); }
 };
+
+/// What a compressor takes for `bytes` or fewer in one piece: 0.5 to 3.5 MiB up to level 5; above, up to 17
+/// times the bytes. What malloc adds is in it.
+inline std::size_t zstd_encoder_bytes(int level, std::size_t bytes) {
+  std::size_t most = 0;
+  // The library has other parameters for each of these sizes.
+  for (const std::size_t n : {std::size_t{16} << 10, std::size_t{128} << 10, std::size_t{256} << 10, bytes})
+    most = std::max(most, ZSTD_estimateCCtxSize_usingCParams(
+                              ZSTD_getCParams(level, std::max<std::size_t>(1, std::min(n, bytes)), 0)));
+  return most + 4096;
+}
+inline std::size_t zstd_decoder_bytes() { return ZSTD_estimateDCtxSize() + 4096; }
 
 /// The decompressor of this thread: 94 KiB, whatever the frames say, because they decode into one piece.
 inline ZSTD_DCtx* thread_zstd_decoder() {
@@ -37,7 +55,12 @@ class ZstdCodec : public ByteCodec {
     has_checksum_ = config.boolean("checksum", false);
     config.finish();
   }
-  ZstdCodec prepare(const DecodedSpec&) const { return *this; }
+  ZstdCodec prepare(const DecodedSpec& spec) const {
+    ZstdCodec prepared = *this;
+    prepared.bytes_ = spec.bytes;
+    return prepared;
+  }
+  CodecMemory library_memory() const { return {zstd_decoder_bytes(), zstd_encoder_bytes(level_, bytes_)}; }
 
   std::size_t max_encoded_bytes(std::size_t n) const {
     return saturating_sum(saturating_sum(n, n >> 8), 512);  // not less than ZSTD_compressBound
@@ -75,7 +98,7 @@ class ZstdCodec : public ByteCodec {
   }
 
   std::size_t encode(std::span<const std::byte> in, std::span<std::byte> out, std::span<std::byte>) const {
-    // 0.5 to 3.5 MiB up to level 5; above, up to 17 times the chunk. Kept per thread only while it is small.
+    // Kept per thread only while it is small.
     thread_local std::unique_ptr<ZSTD_CCtx, FreeZstd> context;
     if (!context) context.reset(ZSTD_createCCtx());
     if (!context) throw std::bad_alloc();
@@ -92,6 +115,7 @@ class ZstdCodec : public ByteCodec {
 
  private:
   int level_ = 0;
+  std::size_t bytes_ = 0;  // of a chunk
   bool has_checksum_ = false;
 };
 
