@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <morsel/io/codec_chain.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,13 +60,6 @@ class ShardFormat {
 };
 
 namespace detail {
-
-/// The shards that a codec list makes, if nothing but transposes comes before them and nothing behind, so
-/// that they can be read and written inner chunk by inner chunk. Then `codecs` becomes those of the inner
-/// chunks, `shape` their shape, and `order`, which says which axis of the array each axis of `shape` is, what
-/// it is behind the transposes.
-std::optional<ShardFormat> take_shards(std::vector<CodecInfo>& codecs, Shape& shape,
-                                       std::vector<std::size_t>& order, const std::string& doing);
 
 /// True if every element of a C-order array equals `element` bit for bit.
 bool holds_only(const BufferView& values, const std::vector<std::byte>& element);

@@ -2,7 +2,6 @@
 
 #include <bit>
 #include <cstring>
-#include <morsel/io/impl/codec_chain.ipp>
 #include <morsel/io/impl/codec_config.hpp>
 #include <morsel/io/impl/zarr_codec_list.ipp>
 #include <morsel/io/shard.hpp>
@@ -16,23 +15,6 @@ MORSEL_INLINE std::vector<CodecInfo> codec_infos_of(CodecConfig& config, const c
   if (!value || !value->is_array() || value->empty())
     config.wrong(name, "a list of codecs", value ? *value : nlohmann::json());
   return parse_zarr_codecs(value->dump(), config.doing());
-}
-
-MORSEL_INLINE std::optional<ShardFormat> take_shards(std::vector<CodecInfo>& codecs, Shape& shape,
-                                                     std::vector<std::size_t>& order,
-                                                     const std::string& doing) {
-  std::size_t at = 0;
-  while (at < codecs.size() && codecs[at].name == "transpose") ++at;
-  if (at + 1 != codecs.size() || codecs[at].name != "sharding_indexed") return std::nullopt;
-  for (std::size_t i = 0; i < at; ++i) {
-    const std::vector<std::size_t> turned = transpose_order(codecs[i], order.size(), doing);
-    shape = permuted(shape, turned);
-    order = permuted(order, turned);
-  }
-  ShardFormat format(codecs[at], shape, doing);
-  shape = format.inner_shape();
-  codecs = format.inner_codecs();
-  return format;
 }
 
 MORSEL_INLINE bool holds_only(const BufferView& values, const std::vector<std::byte>& element) {

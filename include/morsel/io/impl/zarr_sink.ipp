@@ -16,6 +16,7 @@
 #include <morsel/io/impl/array_claim.hpp>
 #include <morsel/io/impl/codec_chain.ipp>
 #include <morsel/io/impl/shard.ipp>
+#include <morsel/io/impl/shard_levels.hpp>
 #include <morsel/io/store_key.hpp>
 #include <morsel/io/zarr_hierarchy.hpp>
 #include <morsel/io/zarr_sink.hpp>

@@ -8,6 +8,7 @@
 #include <morsel/io/impl/codec_chain.ipp>
 #include <morsel/io/impl/fnv.hpp>
 #include <morsel/io/impl/raw_source.ipp>
+#include <morsel/io/impl/shard_levels.hpp>
 #include <morsel/io/shard.hpp>
 #include <morsel/io/store_key.hpp>
 #include <morsel/io/zarr_source.hpp>
