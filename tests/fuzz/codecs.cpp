@@ -8,37 +8,67 @@ using namespace morsel;
 
 namespace {
 
-AnyCodec make(const std::string& name, const std::string& configuration) {
-  return find_codec(name, "fuzz")->make({name, configuration}, "fuzz");
-}
+struct Decoder {
+  AnyCodec codec;
+  Type type = Type::uint16;
+  Index columns = 1;  // more than one: the chunk has a second axis
+};
 
-/// All codecs that need no configuration, and the formats that one chooses.
-const std::vector<AnyCodec>& codecs() {
-  static const std::vector<AnyCodec> all = [] {
-    std::vector<AnyCodec> found;
-    for (const std::string& name : codec_names()) {
+/// All codecs that need no configuration, and those that need one with some.
+const std::vector<Decoder>& decoders() {
+  static const std::vector<Decoder> all = [] {
+    std::vector<Decoder> found;
+    const auto add = [&](const std::string& name, const std::string& configuration, Type type = Type::uint16,
+                         Index columns = 1) {
       try {
-        found.push_back(make(name, "{}"));
+        found.push_back({find_codec(name, "fuzz")->make({name, configuration}, "fuzz"), type, columns});
       } catch (const Error&) {
+        // It needs a configuration, or a library that this build lacks.
       }
-    }
-    for (const char* configuration :
-         {R"({"format": 2})", R"({"format": 3, "filters": [{"id": 3, "dist": 2}, {"id": 33, "preset": 1}]})",
-          R"({"format": 3, "filters": [{"id": 4611686018427387905, "preset": 1}]})"})
-      try {
-        found.push_back(make("numcodecs.lzma", configuration));
-      } catch (const Error&) {
-      }
+    };
+    for (const std::string& name : codec_names()) add(name, "{}");
+    add("numcodecs.lzma", R"({"format": 2})");
+    add("numcodecs.lzma", R"({"format": 3, "filters": [{"id": 3, "dist": 2}, {"id": 33, "preset": 1}]})");
+    add("numcodecs.lzma", R"({"format": 3, "filters": [{"id": 4611686018427387905, "preset": 1}]})");
+    for (const char* mode :
+         {R"({"mode": "reversible"})", R"({"mode": "fixed_rate", "rate": 8})",
+          R"({"mode": "fixed_precision", "precision": 11})",
+          R"({"mode": "fixed_accuracy", "tolerance": 0.01})",
+          R"({"mode": "expert", "minbits": 1, "maxbits": 500, "maxprec": 32, "minexp": -90})"})
+      for (const Index columns : {1, 8})
+        add("zfp", mode, columns == 1 ? Type::float32 : Type::float64, columns);
+    add("zfp", R"({"mode": "reversible"})", Type::int32, 8);
+    add("numcodecs.zfpy", "{}", Type::float64, 8);
+    add("numcodecs.zfpy", "{}", Type::int64);
+    add("numcodecs.packbits", "{}", Type::bool_);
+    add("packbits", R"({"first_bit": 1, "last_bit": 5})");
+    add("packbits", "{}", Type::bool_);
+    add("bitround", R"({"keepbits": 5})", Type::float32);
+    add("numcodecs.bitround", R"({"keepbits": 5})", Type::float64);
+    add("cast_value", R"({"data_type": "int8"})", Type::float64);
+    add("cast_value", R"({"data_type": "float32"})", Type::int16);
+    add("scale_offset", R"({"offset": 3, "scale": 2})");
+    add("numcodecs.astype", R"({"encode_dtype": "<f4", "decode_dtype": "<f8"})", Type::float64);
+    add("numcodecs.fixedscaleoffset", R"({"offset": 1, "scale": 10, "dtype": "<f8", "astype": "<i2"})",
+        Type::float64);
+    add("numcodecs.quantize", R"({"digits": 2, "dtype": "<f4"})", Type::float32);
+    add("numcodecs.delta", R"({"dtype": "<i4", "astype": "<i2"})", Type::int32);
+    add("bytes", R"({"endian": "big"})", Type::complex128);
+    add("transpose", R"({"order": [1, 0]})", Type::uint16, 8);
+    add("reshape", R"({"shape": [-1, 2]})");
+    add("n5.block", R"({"codecs": []})", Type::int32, 8);
     return found;
   }();
   return all;
 }
 
-void try_to_decode(const AnyCodec& unprepared, std::size_t bytes, std::span<const std::byte> encoded) {
-  DecodedSpec spec = DecodedSpec::array(Type::uint16, {static_cast<Index>(bytes / 2)});
+void try_to_decode(const Decoder& decoder, std::size_t bytes, std::span<const std::byte> encoded) {
+  Shape shape{static_cast<Index>(bytes / item_bytes_of(decoder.type)) / decoder.columns};
+  if (decoder.columns > 1) shape.push_back(decoder.columns);
+  const DecodedSpec spec = DecodedSpec::array(decoder.type, shape);
   AnyCodec codec;
   try {
-    codec = unprepared.prepare(spec);
+    codec = decoder.codec.prepare(spec);
   } catch (const Error&) {
     return;
   }
@@ -48,7 +78,8 @@ void try_to_decode(const AnyCodec& unprepared, std::size_t bytes, std::span<cons
   } catch (const Error& e) {
     if (e.code() != Errc::corrupt_data && e.code() != Errc::unsupported) std::abort();
   }
-  if (!codec.decodes_parts() || bytes < 8) return;
+  if (!codec.decodes_parts() || spec.bytes < 8) return;
+  bytes = spec.bytes;
   for (const std::size_t offset : {std::size_t{0}, bytes / 3, bytes / 2}) {
     std::vector<std::byte> part(bytes / 4);
     try {
@@ -67,6 +98,6 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   // Exactly as long as it is, so that a read behind it is seen.
   const auto* begin = reinterpret_cast<const std::byte*>(data);
   const std::vector<std::byte> encoded(begin + 3, begin + size);
-  try_to_decode(codecs()[data[0] % codecs().size()], bytes, encoded);
+  try_to_decode(decoders()[data[0] % decoders().size()], bytes, encoded);
   return 0;
 }
