@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the workloads beside their hand-written loops and, where Python has them, beside dask and NumPy; writes
+"""Runs the workloads beside their hand-written loops and, where Python has them, beside dask, zarr, zarrs and TensorStore; writes
 bench/results/latest.json, which table.py turns into README's table.
 
 usage: run.py --build DIR [--scale S] [--rounds N] [--repeats N] [--peer-python PYTHON] [--only NAME] [--output FILE]
@@ -20,12 +20,22 @@ import sys
 here = pathlib.Path(__file__).resolve().parent
 # Program, its full input size, peers by the line they stand beside.
 workloads = [
-    ("w1_sum", 4 << 30, {"W1": "w1", "W1-six": "w1six"}),
+    ("w1_sum", 4 << 30, {"W1": ["w1"], "W1-six": ["w1six"]}),
     ("w1_peak", 4 << 30, {}),
-    ("w2_mean_axis", 4_000_000_000, {"W2": "w2"}),
-    ("w3_fused", 4 << 30, {"W3": "w3"}),
+    ("w2_mean_axis", 4_000_000_000, {"W2": ["w2"]}),
+    ("w3_fused", 4 << 30, {"W3": ["w3"]}),
     ("w4_zarr", 4_000_000_000, {}),
-    ("w9_small_chunks", 1_024_000_000, {"W9-1e5": "w9"}),
+    ("w4_shards", 1 << 30, {
+        "W4-shards-read": ["zarrs_read", "tensorstore_read"],
+        "W4-shards-random": ["zarrs_random", "tensorstore_random"],
+        "W4-shards-again": ["zarrs_again"],
+    }),
+    ("w5_slices", 4_000_000_000, {
+        "W5-point4": ["zarr_point4"], "W5-plane4": ["zarr_plane4"],
+        "W5-point40": ["zarr_point40"], "W5-plane40": ["zarr_plane40"],
+    }),
+    ("w7_rechunk", 4_000_000_000, {}),
+    ("w9_small_chunks", 1_024_000_000, {"W9-1e5": ["w9"]}),
 ]
 
 
@@ -78,7 +88,7 @@ def main():
     options.add_argument("--scale", type=float, default=1.0, help="of the input sizes")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--repeats", type=int, default=5, help="per round")
-    options.add_argument("--peer-python", help="interpreter that has dask and NumPy")
+    options.add_argument("--peer-python", help="interpreter that has NumPy and any of the peers")
     options.add_argument("--only", help="programs whose names contain this")
     options.add_argument("--output", type=pathlib.Path, default=here / "results" / "latest.json")
     options.add_argument("--clean", action="store_true", help="remove the data afterwards")
@@ -91,17 +101,16 @@ def main():
             continue
         program = find_program(chosen.build, name)
         command = [program, "--size", str(int(size * chosen.scale)), "--repeats", str(chosen.repeats)]
-        rounds, peer_seconds, labels = [], {line: [] for line in peers}, {}
+        rounds, peer_seconds = [], {line: {} for line in peers}
         for _ in range(chosen.rounds):
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
                 sys.exit(f"bench: {name} failed:\n{done.stderr}")
             rounds.append([json.loads(text) for text in done.stdout.splitlines()])
-            for line, peer in peers.items():
-                answer = run_peer(chosen.peer_python, peer, chosen.scale) if chosen.peer_python else None
-                if answer:
-                    peer_seconds[line].append(answer[0])
-                    labels[line] = answer[1]
+            for line, names in peers.items():
+                for peer in names if chosen.peer_python else []:
+                    if answer := run_peer(chosen.peer_python, peer, chosen.scale):
+                        peer_seconds[line].setdefault(answer[1], []).append(answer[0])
         for results in zip(*rounds):
             line = dict(results[0])
             values = [v for r in results for v in r["values"]]
@@ -112,11 +121,13 @@ def main():
                 if key in line:
                     line[key] = round(statistics.median(r[key] for r in results), 6)
             if peer_seconds.get(line["workload"]):
-                line["peer"] = labels[line["workload"]]
-                line["peer_seconds"] = round(statistics.median(peer_seconds[line["workload"]]), 6)
+                line["peers"] = {label: round(statistics.median(seconds), 6)
+                                 for label, seconds in peer_seconds[line["workload"]].items()}
             lines.append(line)
             print(f"{line['workload']:14} {line['median']:8.3f} {line['unit']:12} goal {line['goal']:g}"
-                  f"{'' if line['median'] <= line['goal'] else '   MISSED'}", flush=True)
+                  f"{'' if line['median'] <= line['goal'] or not line['goal'] else '   MISSED'}"
+                  + "".join(f"   {label}: {seconds / line['morsel_seconds']:.2f} x Morsel"
+                            for label, seconds in line.get("peers", {}).items()), flush=True)
     if not chosen.only:
         lines.append(compile_cost(9))
     chosen.output.parent.mkdir(parents=True, exist_ok=True)

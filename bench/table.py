@@ -16,18 +16,20 @@ begin, end = "<!-- bench:begin -->", "<!-- bench:end -->"
 def table(results):
     machine = results["machine"]
     memory = f", {machine['memory_bytes'] / 2**30:.0f} GiB" if machine.get("memory_bytes") else ""
-    rows = ["| workload | Morsel | at most | dask |", "|---|---|---|---|"]
+    rows = ["| workload | Morsel | at most | others |", "|---|---|---|---|"]
     for line in results["lines"]:
         measured = f"{line['median']:.2f} {line['unit'].replace('x ', '× ', 1).replace('us/', 'µs/')}"
-        peer = f"{line['peer_seconds'] / line['loop_seconds']:.1f} × loop" if "peer_seconds" in line and "loop_seconds" in line else ""
+        peer = ", ".join(f"{label.split()[0]} {seconds / line['loop_seconds']:.1f} × {'reading' if 'reading' in line['unit'] else 'loop'}"
+                         for label, seconds in line.get("peers", {}).items())
+        goal = f"{line['goal']:g}" if line["goal"] else ""
         rows.append(f"| {line['what'].replace('<', '`<').replace('>', '>`')} | {measured.replace('<', '`<').replace('>', '>`')} | "
-                    f"{line['goal']:g} | {peer} |")
-    peers = sorted({line["peer"] for line in results["lines"] if "peer" in line})
+                    f"{goal} | {peer} |")
+    peers = sorted({label for line in results["lines"] for label in line.get("peers", {})})
     return "\n".join([
         *rows, "",
         f"Medians on {machine['cores']} cores of {machine['cpu']}{memory}, files in the page cache, 2 threads; *loop* is the same work "
         f"written by hand with `pread` and two threads in the same process, in turn with Morsel"
-        + (f"; *dask* is {', '.join(peers)} with two threads" if peers else "") + ". `bench/run.py` measures it again.",
+        + (f"; others: {', '.join(peers)}, with two threads" if peers else "") + ". `bench/run.py` measures it again.",
     ])
 
 
