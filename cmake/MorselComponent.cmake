@@ -38,6 +38,7 @@ function(morsel_component name)
   add_library(morsel::${name} ALIAS morsel_${name})
   target_link_libraries(morsel_${name} PUBLIC morsel::morsel PRIVATE ${ARG_LINK} nlohmann_json::nlohmann_json)
   target_compile_options(morsel_${name} PRIVATE -ffp-contract=off)
+  target_compile_definitions(morsel_${name} PUBLIC MORSEL_HAVE_${upper}=1)   # for <morsel/ext/all.hpp>
   set_target_properties(morsel_${name} PROPERTIES EXPORT_NAME ${name} CXX_EXTENSIONS OFF
     POSITION_INDEPENDENT_CODE ON VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
@@ -45,6 +46,7 @@ function(morsel_component name)
   add_library(morsel_${name}_header_only INTERFACE)
   add_library(morsel::${name}_header_only ALIAS morsel_${name}_header_only)
   target_link_libraries(morsel_${name}_header_only INTERFACE morsel::header_only ${ARG_LINK})
+  target_compile_definitions(morsel_${name}_header_only INTERFACE MORSEL_HAVE_${upper}=1)
   set_target_properties(morsel_${name}_header_only PROPERTIES EXPORT_NAME ${name}_header_only)
 
   export(TARGETS morsel_${name} morsel_${name}_header_only NAMESPACE morsel:: FILE morsel-${name}.cmake)

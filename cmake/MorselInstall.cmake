@@ -4,6 +4,7 @@ include(CMakePackageConfigHelpers)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/morsel DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING REGEX "[.](hpp|ipp|inl)$" REGEX "/morsel/ext" EXCLUDE)
+install(FILES ${PROJECT_SOURCE_DIR}/include/morsel/ext/all.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/morsel/ext)
 install(TARGETS morsel EXPORT morsel-core)
 install(TARGETS morsel_header_only EXPORT morsel-core)
 install(EXPORT morsel-core NAMESPACE morsel:: DESTINATION ${MORSEL_CMAKE_DIR})

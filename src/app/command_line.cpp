@@ -7,6 +7,7 @@
 #include <exception>
 #include <functional>
 #include <morsel/base/warning.hpp>
+#include <morsel/ext/all.hpp>
 #include <new>
 #include <sstream>
 #include <utility>
@@ -372,6 +373,7 @@ class TraceWarning {
 
 int run_command(const std::vector<std::string>& arguments) {
   for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);  // EPIPE and EFBIG instead
+  enable_all();
   Interrupt interrupt;
   Parsed parsed;
   parsed.session.stop = interrupt.token();

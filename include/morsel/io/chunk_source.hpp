@@ -41,6 +41,7 @@ struct ArraySpec {
   /// only.
   std::optional<Grid> shards;
   std::size_t held_bytes = 0;  ///< memory of its own that the source may hold while it is read (caches)
+  std::string note;            ///< what a reader of a plan should know of how it is read, or ""
   Shape shape() const { return grid.shape(); }
 };
 

@@ -25,13 +25,18 @@ enum class ElementOrder : std::uint8_t { C, F };
 /// One repair that makes a stored element a native one.
 struct Mend {
   enum class Kind : std::uint8_t {
-    swap,    ///< reverse the bytes of `count` units of `unit_bytes`
-    boolean  ///< make `count` bytes 0 or 1
+    swap,           ///< reverse the bytes of `count` units of `unit_bytes`
+    boolean,        ///< make `count` bytes 0 or 1
+    unsigned_bits,  ///< `count` native integers of `unit_bytes`: the value is the `bits` from bit `shift` on
+    signed_bits,    ///< ... the highest of them its sign
+    text_to_nul,    ///< `count` strings of `unit_bytes`: zeros from the first one on
+    text_to_spaces  ///< ... zeros for the spaces at the end
   };
   Kind kind = Kind::swap;
   std::size_t offset_bytes = 0;  ///< within the element
   std::size_t unit_bytes = 1;
   std::size_t count = 0;
+  std::uint8_t shift = 0, bits = 0;  ///< of *_bits
   friend bool operator==(const Mend&, const Mend&) = default;
 };
 
@@ -59,6 +64,9 @@ struct RawSourceOptions {
   std::string order = "C";  ///< for `info`
   FileAccess access = FileAccess::pread;
   bool drop_cache = false;  ///< `release` drops the page cache of the region
+  std::vector<std::string> dims;
+  Attributes attributes;
+  std::vector<std::byte> fill;  ///< for `info`
 };
 
 /// Reads any region, run after run, straight into the room; short runs with small gaps between them are read
@@ -90,6 +98,18 @@ class RawSource {
   std::shared_ptr<std::byte> mapping_;
 };
 static_assert(LendsRegions<RawSource> && ReleasesRegions<RawSource>);
+
+namespace detail {
+// The three steps of RawSource, for sources of which parts lie in a file as elements do.
+/// Elements of a region in C order, as they are stored, into `room`.
+Fetched fetch_raw(const File& file, const RawLayout& layout, const Region& region, std::span<std::byte> room,
+                  FetchMode mode, const std::stop_token& stop);
+/// How many reads that takes.
+Index requests_raw(const RawLayout& layout, const Region& region);
+/// Elements of a region in C order, as they are stored, to native ones in `out`.
+void decode_raw(const RawLayout& layout, const std::string& path, const Region& region,
+                std::span<const std::byte> encoded, const BufferView& out);
+}  // namespace detail
 
 /// A shape from back to front.
 Shape reversed(const Shape& shape);

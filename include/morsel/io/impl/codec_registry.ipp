@@ -4,6 +4,7 @@
 #include <map>
 #include <morsel/base/error.hpp>
 #include <morsel/io/codec_registry.hpp>
+#include <morsel/io/impl/codecs/bitshuffle.ipp>
 #include <morsel/io/impl/codecs/blosc.ipp>
 #include <morsel/io/impl/codecs/bytes.ipp>
 #include <morsel/io/impl/codecs/bz2.ipp>
@@ -12,11 +13,15 @@
 #include <morsel/io/impl/codecs/deflate.ipp>
 #include <morsel/io/impl/codecs/delta.ipp>
 #include <morsel/io/impl/codecs/lz4.ipp>
+#include <morsel/io/impl/codecs/lzf.ipp>
 #include <morsel/io/impl/codecs/lzma.ipp>
 #include <morsel/io/impl/codecs/n5_block.ipp>
+#include <morsel/io/impl/codecs/nbit.ipp>
 #include <morsel/io/impl/codecs/packbits.ipp>
 #include <morsel/io/impl/codecs/scale.ipp>
+#include <morsel/io/impl/codecs/scaleoffset.ipp>
 #include <morsel/io/impl/codecs/shuffle.ipp>
+#include <morsel/io/impl/codecs/szip.ipp>
 #include <morsel/io/impl/codecs/transpose.ipp>
 #include <morsel/io/impl/codecs/zfp.ipp>
 #include <morsel/io/impl/codecs/zstd.ipp>
@@ -34,6 +39,7 @@ MORSEL_INLINE std::vector<CodecDefinition> core_codecs() {
   const auto add = [&](std::vector<CodecDefinition> more) {
     for (CodecDefinition& definition : more) codecs.push_back(std::move(definition));
   };
+  add(bitshuffle_codecs());
   add(blosc_codecs());
   add(bytes_codecs());
   add(bz2_codecs());
@@ -42,12 +48,16 @@ MORSEL_INLINE std::vector<CodecDefinition> core_codecs() {
   add(deflate_codecs());
   add(delta_codecs());
   add(lz4_codecs());
+  add(lzf_codecs());
   add(lzma_codecs());
   add(n5_block_codecs());
+  add(nbit_codecs());
   add(packbits_codecs());
   add(scale_codecs());
+  add(scaleoffset_codecs());
   add(sharding_codecs());
   add(shuffle_codecs());
+  add(szip_codecs());
   add(transpose_codecs());
 #if MORSEL_HAVE_ZFP
   add(zfp_codecs());
@@ -59,13 +69,13 @@ MORSEL_INLINE std::vector<CodecDefinition> core_codecs() {
 /// Why a codec that exists elsewhere is not here: a library, or a reason.
 MORSEL_INLINE std::string why_no_codec(const std::string& name) {
   std::string id = name;
-  for (const std::string_view prefix : {"numcodecs.", "zarrs.", "n5."})
+  for (const std::string_view prefix : {"numcodecs.", "zarrs.", "n5.", "hdf5."})
     if (id.starts_with(prefix)) id = id.substr(prefix.size());
   const auto is_any = [&](std::initializer_list<std::string_view> ids) {
     return std::find(ids.begin(), ids.end(), id) != ids.end();
   };
 #if !MORSEL_HAVE_DEFLATE
-  if (is_any({"gzip", "zlib", "crc32", "adler32"})) return "needs libdeflate, which this build is without";
+  if (is_any({"gzip", "zlib", "deflate", "crc32", "adler32"})) return "needs libdeflate, which this build is without";
 #endif
 #if !MORSEL_HAVE_ZSTD
   if (id == "zstd") return "needs libzstd, which this build is without";
@@ -76,8 +86,11 @@ MORSEL_INLINE std::string why_no_codec(const std::string& name) {
 #if !MORSEL_HAVE_LZ4
   if (id == "lz4") return "needs liblz4, which this build is without";
 #endif
+#if !MORSEL_HAVE_SZIP
+  if (id == "szip") return "needs libaec, which this build is without";
+#endif
 #if !MORSEL_HAVE_BZIP2
-  if (id == "bz2") return "needs libbz2, which this build is without";
+  if (is_any({"bz2", "bzip2"})) return "needs libbz2, which this build is without";
 #endif
 #if !MORSEL_HAVE_LZMA
   if (id == "lzma") return "needs liblzma, which this build is without";

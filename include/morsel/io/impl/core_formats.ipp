@@ -121,7 +121,7 @@ MORSEL_INLINE std::vector<Format> known_formats() {
     format.recognises = std::move(recognises);
     formats.push_back(std::move(format));
   };
-  add("hdf5", "HDF5 file", "hdf5", {".h5", ".hdf5", ".hdf", ".he5", ".nc4", ".hspy", ".emd"},
+  add("hdf5", "HDF5 file", "hdf5", {".h5", ".hdf5", ".hdf", ".he5", ".nc4", ".h5ad", ".nxs", ".hspy", ".emd"},
       [](const Place& place) {
         for (std::size_t offset = 0; offset <= 4096; offset = offset == 0 ? 512 : 2 * offset)
           if (place.has_magic("\x89HDF\r\n\x1a\n", offset)) return true;

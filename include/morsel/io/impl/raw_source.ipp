@@ -176,8 +176,8 @@ MORSEL_INLINE void append_mends(const DType& dtype, bool swapped, std::size_t of
     if (mend.count == 0) return;
     if (!mends.empty()) {  // one after another of the same kind is one longer mend
       Mend& last = mends.back();
-      if (last.kind == mend.kind && last.unit_bytes == mend.unit_bytes &&
-          last.offset_bytes + last.unit_bytes * last.count == mend.offset_bytes) {
+      if (last.kind == mend.kind && last.unit_bytes == mend.unit_bytes && last.shift == mend.shift &&
+          last.bits == mend.bits && last.offset_bytes + last.unit_bytes * last.count == mend.offset_bytes) {
         last.count += mend.count;
         return;
       }
@@ -217,6 +217,46 @@ MORSEL_INLINE std::vector<Mend> mends_of(const DType& dtype, bool swapped) {
   return mends;
 }
 
+namespace detail {
+
+template <class U>
+void mend_bits_of(const Mend& mend, std::byte* at, std::size_t units) {
+  using Wide = std::uint64_t;
+  const Wide mask = mend.bits >= 64 ? ~Wide{0} : (Wide{1} << mend.bits) - 1;
+  const Wide sign = mend.kind == Mend::Kind::signed_bits && mend.bits > 0 ? Wide{1} << (mend.bits - 1) : 0;
+  for (std::size_t k = 0; k < units; ++k, at += sizeof(U)) {
+    U stored;
+    std::memcpy(&stored, at, sizeof stored);
+    const Wide value = (Wide{stored} >> mend.shift) & mask;
+    stored = static_cast<U>((value ^ sign) - sign);
+    std::memcpy(at, &stored, sizeof stored);
+  }
+}
+
+MORSEL_INLINE void mend_bits(const Mend& mend, std::byte* at, std::size_t units) {
+  switch (mend.unit_bytes) {
+    case 1:
+      return mend_bits_of<std::uint8_t>(mend, at, units);
+    case 2:
+      return mend_bits_of<std::uint16_t>(mend, at, units);
+    case 4:
+      return mend_bits_of<std::uint32_t>(mend, at, units);
+    default:
+      return mend_bits_of<std::uint64_t>(mend, at, units);
+  }
+}
+
+MORSEL_INLINE void mend_text(const Mend& mend, std::byte* text) {
+  std::size_t kept = mend.unit_bytes;
+  if (mend.kind == Mend::Kind::text_to_nul)
+    kept = static_cast<std::size_t>(std::find(text, text + kept, std::byte{0}) - text);
+  else
+    while (kept > 0 && text[kept - 1] == std::byte{' '}) --kept;
+  std::memset(text + kept, 0, mend.unit_bytes - kept);
+}
+
+}  // namespace detail
+
 MORSEL_INLINE void mend_elements(const std::vector<Mend>& mends, void* elements, std::size_t count,
                                  std::size_t item_bytes) {
   auto* bytes = static_cast<std::byte*>(elements);
@@ -226,10 +266,22 @@ MORSEL_INLINE void mend_elements(const std::vector<Mend>& mends, void* elements,
     const std::size_t repeats = whole ? 1 : count, units = whole ? mend.count * count : mend.count;
     for (std::size_t i = 0; i < repeats; ++i) {
       std::byte* at = bytes + i * item_bytes + mend.offset_bytes;
-      if (mend.kind == Mend::Kind::swap)
-        swap_bytes(at, units, mend.unit_bytes);
-      else
-        for (std::size_t k = 0; k < units; ++k) at[k] = std::byte{at[k] != std::byte{0}};
+      switch (mend.kind) {
+        case Mend::Kind::swap:
+          swap_bytes(at, units, mend.unit_bytes);
+          break;
+        case Mend::Kind::boolean:
+          for (std::size_t k = 0; k < units; ++k) at[k] = std::byte{at[k] != std::byte{0}};
+          break;
+        case Mend::Kind::unsigned_bits:
+        case Mend::Kind::signed_bits:
+          detail::mend_bits(mend, at, units);
+          break;
+        case Mend::Kind::text_to_nul:
+        case Mend::Kind::text_to_spaces:
+          for (std::size_t k = 0; k < units; ++k) detail::mend_text(mend, at + k * mend.unit_bytes);
+          break;
+      }
     }
   }
 }
@@ -281,7 +333,6 @@ MORSEL_INLINE Index RawLayout::end_bytes() const {
 
 namespace detail {
 
-/// Elements of a region in C order, as they are stored, to native ones in `out`.
 MORSEL_INLINE void decode_raw(const RawLayout& layout, const std::string& path, const Region& region,
                               std::span<const std::byte> encoded, const BufferView& out) {
   const std::size_t item_bytes = layout.dtype.item_bytes(), count = static_cast<std::size_t>(region.size());
@@ -314,6 +365,9 @@ MORSEL_INLINE RawSource::RawSource(File file, RawLayout layout, RawSourceOptions
   spec_.format = options_.format;
   spec_.order = options_.order;
   spec_.stored_bytes = checked_mul(size, static_cast<Index>(layout_.dtype.item_bytes()), "array bytes");
+  spec_.dims = options_.dims;
+  spec_.attributes = options_.attributes;
+  spec_.fill = options_.fill;
   if (options_.access == FileAccess::map && layout_.mends.empty() && size > 0) {
     mapping_ = file_.map();
     const BufferView whole{mapping_.get() + layout_.offset_bytes, layout_.dtype.item_bytes(), layout_.shape,
@@ -330,22 +384,24 @@ MORSEL_INLINE FetchCost RawSource::cost(const Dims&, const Region& region) const
   return cost;
 }
 
-MORSEL_INLINE Fetched RawSource::fetch(const Dims& chunk, const Region& region, std::span<std::byte> room,
-                                       FetchMode mode, std::stop_token stop) const {
-  const std::size_t bytes = cost(chunk, region).encoded_bytes;
+namespace detail {
+
+MORSEL_INLINE Fetched fetch_raw(const File& file, const RawLayout& layout, const Region& region,
+                                std::span<std::byte> room, FetchMode mode, const std::stop_token& stop) {
+  const std::size_t bytes = static_cast<std::size_t>(region.size()) * layout.dtype.item_bytes();
   if (room.size() < bytes)
-    fail(Errc::internal_error, "reading '" + file_.path() + "': too little room; expected " +
+    fail(Errc::internal_error, "reading '" + file.path() + "': too little room; expected " +
                                    std::to_string(bytes) + " bytes, got " + std::to_string(room.size()));
   Fetched fetched;
   fetched.encoded_bytes = bytes;
   if (bytes == 0) return fetched;
-  const detail::Runs runs = detail::runs_of(layout_, region);
+  const Runs runs = runs_of(layout, region);
   bool filled;
   if (runs.counts.empty()) {
-    filled = file_.read(runs.first, room.first(bytes), mode, stop);
+    filled = file.read(runs.first, room.first(bytes), mode, stop);
   } else {
-    detail::RunReader reader(file_, runs.run_bytes, room.data(), mode, stop);
-    filled = detail::for_each_strip(
+    RunReader reader(file, runs.run_bytes, room.data(), mode, stop);
+    filled = for_each_strip(
         runs, [&](Index offset, Index count, Index stride) { return reader.add(offset, count, stride); });
     filled = filled && reader.flush();
     fetched.requests = reader.requests();
@@ -354,15 +410,26 @@ MORSEL_INLINE Fetched RawSource::fetch(const Dims& chunk, const Region& region, 
   return fetched;
 }
 
-MORSEL_INLINE Index RawSource::requests(const Dims&, const Region& region) const {
+MORSEL_INLINE Index requests_raw(const RawLayout& layout, const Region& region) {
   if (region.size() == 0) return 0;
-  const detail::Runs runs = detail::runs_of(layout_, region);
+  const Runs runs = runs_of(layout, region);
   if (runs.counts.empty()) return 1;
-  detail::RunReader reader(runs.run_bytes);
-  detail::for_each_strip(
+  RunReader reader(runs.run_bytes);
+  for_each_strip(
       runs, [&](Index offset, Index count, Index stride) { return reader.add(offset, count, stride); });
   reader.flush();
   return reader.requests();
+}
+
+}  // namespace detail
+
+MORSEL_INLINE Fetched RawSource::fetch(const Dims&, const Region& region, std::span<std::byte> room,
+                                       FetchMode mode, std::stop_token stop) const {
+  return detail::fetch_raw(file_, layout_, region, room, mode, stop);
+}
+
+MORSEL_INLINE Index RawSource::requests(const Dims&, const Region& region) const {
+  return detail::requests_raw(layout_, region);
 }
 
 MORSEL_INLINE void RawSource::decode(const Dims&, const Region& region, std::span<const std::byte> encoded,

@@ -26,7 +26,8 @@ MORSEL_INLINE std::string describe_port(const Port& port, const Plan& plan) {
   const std::string what = port.dtype.name() + " " + to_string(port.shape);
   switch (port.kind) {
     case Port::Kind::source:
-      return "read " + port.name + "  " + what + (port.source.spec().lends ? "  (in memory)" : "");
+      return "read " + port.name + "  " + what + (port.source.spec().lends ? "  (in memory)" : "") +
+             (port.source.spec().note.empty() ? "" : "  (" + port.source.spec().note + ")");
     case Port::Kind::result:
       return "take " + plan.results[static_cast<std::size_t>(port.result)].name + "  " + what +
              "  (from pass " + std::to_string(pass_of(plan, port.result) + 1) + ")";

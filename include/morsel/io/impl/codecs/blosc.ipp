@@ -368,7 +368,7 @@ class BloscCodec : public ByteCodec {
 static_assert(FetchesParts<BloscCodec>);
 
 inline std::vector<CodecDefinition> blosc_codecs() {
-  return {byte_codec<BloscCodec>({"blosc", "numcodecs.blosc"})};
+  return {byte_codec<BloscCodec>({"blosc", "numcodecs.blosc", "hdf5.blosc"})};
 }
 
 #else

@@ -149,7 +149,8 @@ class ChecksumCodec : public ByteCodec {
 
   ChecksumCodec(const CodecInfo& info, const std::string& doing) : ByteCodec(info) {
     CodecConfig config(info, doing);
-    const std::string id = info.name.starts_with("numcodecs.") ? info.name.substr(10) : info.name;
+    const std::size_t dot = info.name.find('.');
+    const std::string id = dot == std::string::npos ? info.name : info.name.substr(dot + 1);
     kind_ = id == "crc32"        ? Kind::crc32
             : id == "crc32c"     ? Kind::crc32c
             : id == "adler32"    ? Kind::adler32
@@ -180,7 +181,9 @@ class ChecksumCodec : public ByteCodec {
               std::to_string(payload.size()));
     const std::uint32_t stored = load_le32(is_at_start_ ? in.data() : in.data() + payload.size());
     const std::uint32_t computed = checksum(payload);
-    if (stored != computed)
+    // HDF5 before 1.6.3 stored its sum with the bytes of each half swapped.
+    const std::uint32_t swapped = (computed & 0x00ff00ffu) << 8 | (computed >> 8 & 0x00ff00ffu);
+    if (stored != computed && !(kind_ == Kind::fletcher32 && stored == swapped))
       corrupt("wrong checksum of " + std::to_string(payload.size()) + " bytes; expected " + hex(stored) +
               ", got " + hex(computed));
     copy_bytes(out.data(), payload.data(), payload.size());
@@ -249,6 +252,7 @@ inline std::vector<CodecDefinition> checksum_codecs() {
   names.insert(names.end(), {"crc32", "adler32"});
 #endif
   for (std::size_t i = 0, n = names.size(); i < n; ++i) names.push_back("numcodecs." + names[i]);
+  names.emplace_back("hdf5.fletcher32");
   return {byte_codec<ChecksumCodec>(std::move(names))};
 }
 

@@ -102,7 +102,7 @@ class DeflateCodec : public ByteCodec {
 };
 
 inline std::vector<CodecDefinition> deflate_codecs() {
-  return {byte_codec<DeflateCodec>({"gzip", "numcodecs.gzip", "zlib", "numcodecs.zlib"})};
+  return {byte_codec<DeflateCodec>({"gzip", "numcodecs.gzip", "zlib", "numcodecs.zlib", "hdf5.deflate"})};
 }
 
 #else

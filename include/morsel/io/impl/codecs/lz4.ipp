@@ -5,7 +5,7 @@
 #endif
 
 #include <bit>
-#include <morsel/io/impl/codecs/byte_codec.hpp>
+#include <morsel/io/impl/codecs/filter_parameters.hpp>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -195,8 +195,58 @@ class Lz4BlocksCodec : public ByteCodec {
   std::size_t block_bytes_ = 0;
 };
 
+/// The decoded bytes (64 bits), the bytes of a block (32 bits), and blocks, each behind its stored bytes (32
+/// bits), all big-endian; a block that did not shrink is stored. **Source**: HDF5's registered filter 32004.
+class Lz4FilterCodec : public FilterCodec {
+ public:
+  Lz4FilterCodec(const CodecInfo& info, const std::string& doing) : FilterCodec(info) {
+    const std::vector<std::uint32_t> numbers = filter_parameters(info, doing);
+    if (!numbers.empty() && numbers[0] > 0) block_bytes_ = numbers[0];
+  }
+  Lz4FilterCodec prepare(const DecodedSpec&) const { return *this; }
+  std::size_t max_encoded_bytes(std::size_t n) const {
+    return saturating_sum(saturating_sum(n, n / 255), 4 * (n / block_bytes_ + 2) + 64);
+  }
+
+  std::size_t decode(std::span<const std::byte> in, std::span<std::byte> out, std::span<std::byte>) const {
+    if (in.size() < 12) too_short(12, in.size());
+    const std::uint64_t decoded = load_be64(in.data());
+    check_room(static_cast<std::size_t>(std::min<std::uint64_t>(decoded, SIZE_MAX)), out.size());
+    const auto bytes = static_cast<std::size_t>(decoded);
+    const std::size_t block_bytes = load_be32(in.data() + 8);
+    if (block_bytes == 0 && bytes > 0) corrupt("bad header; expected blocks of some bytes, got 0");
+    std::size_t at = 12;
+    for (std::size_t done = 0; done < bytes;) {
+      const std::size_t block = std::min(block_bytes, bytes - done);
+      if (in.size() - at < 4) too_short(at + 4, in.size());
+      const std::size_t stored = load_be32(in.data() + at);
+      at += 4;
+      if (stored > in.size() - at) too_short(at + stored, in.size());
+      if (stored == block) {
+        std::memcpy(out.data() + done, in.data() + at, block);
+      } else {
+        const int got = stored > LZ4_MAX_INPUT_SIZE || block > LZ4_MAX_INPUT_SIZE
+                            ? -1
+                            : LZ4_decompress_safe(reinterpret_cast<const char*>(in.data()) + at,
+                                                  reinterpret_cast<char*>(out.data()) + done,
+                                                  static_cast<int>(stored), static_cast<int>(block));
+        if (got < 0 || static_cast<std::size_t>(got) != block)
+          corrupt("block at byte " + std::to_string(at) + " is damaged; expected " + std::to_string(block) +
+                  " decoded bytes, got " + (got < 0 ? "an error" : std::to_string(got)));
+      }
+      at += stored;
+      done += block;
+    }
+    return bytes;
+  }
+
+ private:
+  std::size_t block_bytes_ = std::size_t{1} << 30;
+};
+
 inline std::vector<CodecDefinition> lz4_codecs() {
-  return {byte_codec<Lz4Codec>({"lz4", "numcodecs.lz4"}), byte_codec<Lz4BlocksCodec>({"n5.lz4"})};
+  return {byte_codec<Lz4Codec>({"lz4", "numcodecs.lz4"}), byte_codec<Lz4BlocksCodec>({"n5.lz4"}),
+          byte_codec<Lz4FilterCodec>({"hdf5.lz4"})};
 }
 
 #else

@@ -98,7 +98,7 @@ inline std::vector<CodecDefinition> shuffle_codecs() {
     config.finish();
     return ShuffleCodec(info.name, static_cast<std::size_t>(item_bytes));
   };
-  return {{{"numcodecs.shuffle", "shuffle"}, CodecKind::bytes_to_bytes, make}};
+  return {{{"numcodecs.shuffle", "shuffle", "hdf5.shuffle"}, CodecKind::bytes_to_bytes, make}};
 }
 
 }  // namespace morsel::inline MORSEL_ABI::detail

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <morsel/io/impl/codecs/elements.hpp>
+#include <morsel/io/impl/codecs/filter_parameters.hpp>
 
 #if MORSEL_HAVE_ZFP
 #include <zfp.h>
@@ -310,6 +311,55 @@ class ZfpCodec {
   std::size_t count_ = 0, most_encoded_ = 0, most_read_ = 0;
 };
 
+/// Numbers through zfp as HDF5's registered filter 32013 stores them: behind its version, cd_values are the
+/// header of the stream, which says type, extents and mode.
+class ZfpFilterCodec : public FilterCodec {
+ public:
+  ZfpFilterCodec(const CodecInfo& info, const std::string& doing) : FilterCodec(info) {
+    const std::vector<std::uint32_t> numbers = filter_parameters(info, doing, 3);
+    std::uint64_t header[16] = {};
+    std::memcpy(header, numbers.data() + 1, std::min(sizeof header - 8, (numbers.size() - 1) * 4));
+    ZfpWork work(zfp_type_none, {}, nullptr, header, sizeof header);
+    if (zfp_read_header(work.stream(), work.field(), ZFP_HEADER_FULL) == 0)
+      fail(Errc::unsupported, doing + ": codec '" + info.name +
+                                  "': cd_values are no header that this version of zfp reads; expected one "
+                                  "of codec " +
+                                  std::to_string(ZFP_CODEC));
+    const zfp_field& field = *work.field();
+    const Type type = field.type == zfp_type_float    ? Type::float32
+                      : field.type == zfp_type_double ? Type::float64
+                      : field.type == zfp_type_int32  ? Type::int32
+                                                      : Type::int64;
+    Shape shape;
+    std::uint64_t count = 1;
+    for (const std::size_t extent : {field.nw, field.nz, field.ny, field.nx}) {
+      if (extent == 0) continue;
+      shape.push_back(static_cast<Index>(extent));
+      if (__builtin_mul_overflow(count, std::uint64_t{extent}, &count) || count >> 44 != 0)
+        fail(Errc::corrupt_data, doing + ": codec '" + info.name + "': the header's extents are too large");
+    }
+    const zfp_stream& stream = *work.stream();
+    ZfpMode mode;
+    mode.kind = ZfpMode::Kind::expert;
+    mode.min_bits = stream.minbits;
+    mode.max_bits = stream.maxbits;
+    mode.max_precision = stream.maxprec;
+    mode.min_exponent = stream.minexp;
+    numbers_ =
+        ZfpCodec(info.name, ZfpCodec::Header::none, mode).prepare(DecodedSpec::array(DType(type), shape));
+  }
+  ZfpFilterCodec prepare(const DecodedSpec&) const { return *this; }
+  std::size_t max_encoded_bytes(std::size_t n) const { return std::max(n, numbers_.max_encoded_bytes(n)); }
+  std::size_t scratch_bytes() const { return numbers_.scratch_bytes(); }
+  std::size_t decode(std::span<const std::byte> in, std::span<std::byte> out,
+                     std::span<std::byte> scratch) const {
+    return numbers_.decode(in, out, scratch);
+  }
+
+ private:
+  ZfpCodec numbers_{"", ZfpCodec::Header::none, {}};
+};
+
 inline std::vector<CodecDefinition> zfp_codecs() {
   using Kind = ZfpMode::Kind;
   const auto number = [](CodecConfig& config, const char* name, double lo, double hi) {
@@ -360,7 +410,8 @@ inline std::vector<CodecDefinition> zfp_codecs() {
     if (chosen == 3 && precision > 0) mode = {Kind::precision, std::min(precision, 64.0), 0, 0, 0, 0};
     return ZfpCodec("numcodecs.zfpy", ZfpCodec::Header::full, mode);
   };
-  return {{{"zfp"}, CodecKind::array_to_bytes, zfp}, {{"numcodecs.zfpy"}, CodecKind::array_to_bytes, zfpy}};
+  return {{{"zfp"}, CodecKind::array_to_bytes, zfp}, {{"numcodecs.zfpy"}, CodecKind::array_to_bytes, zfpy},
+          byte_codec<ZfpFilterCodec>({"hdf5.zfp"})};
 }
 
 }  // namespace morsel::inline MORSEL_ABI::detail

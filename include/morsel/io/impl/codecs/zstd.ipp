@@ -120,7 +120,7 @@ class ZstdCodec : public ByteCodec {
 };
 
 inline std::vector<CodecDefinition> zstd_codecs() {
-  return {byte_codec<ZstdCodec>({"zstd", "numcodecs.zstd"})};
+  return {byte_codec<ZstdCodec>({"zstd", "numcodecs.zstd", "hdf5.zstd"})};
 }
 
 #else

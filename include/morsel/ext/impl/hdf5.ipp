@@ -1,0 +1,19 @@
+#pragma once
+
+#include <morsel/ext/hdf5.hpp>
+#include <morsel/ext/impl/hdf5_open.ipp>
+
+namespace morsel::inline MORSEL_ABI {
+
+MORSEL_INLINE void hdf5::enable() {
+  Format format;
+  for (const std::shared_ptr<const Format>& known : formats())
+    if (known->name == "hdf5") format = *known;  // how it is recognised, for those that cannot open it
+  format.name = "hdf5";
+  format.open = &detail::open_hdf5;
+  format.list = &detail::list_hdf5;
+  format.attributes = &detail::attributes_of_hdf5;
+  register_format(std::move(format));
+}
+
+}  // namespace morsel::inline MORSEL_ABI
