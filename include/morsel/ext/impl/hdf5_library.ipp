@@ -390,8 +390,16 @@ struct Hdf5Chunk {
 MORSEL_INLINE std::optional<Hdf5Chunk> locate_chunk(hid_t dataset, const hsize_t* offset,
                                                     const std::string& doing) {
   hsize_t stored = 0;
-  if (H5Dget_chunk_storage_size(dataset, offset, &stored) < 0)
-    fail_hdf5(Errc::corrupt_data, doing, "its entry in the index cannot be read; expected its size");
+  if (H5Dget_chunk_storage_size(dataset, offset, &stored) < 0) {
+    const std::string reason = hdf5_reason();
+    // Some versions give no bytes, others this, for a chunk that was never written. There is no other call that
+    // tells without visiting all chunks.
+    if (!hdf5_shared().error && reason == "'chunk storage is not allocated'") return std::nullopt;
+    if (hdf5_shared().error)
+      fail_hdf5(Errc::corrupt_data, doing, "its entry in the index cannot be read; expected its size");
+    fail(Errc::corrupt_data,
+         doing + ": its entry in the index cannot be read; expected its size, got " + reason);
+  }
   if (stored == 0) return std::nullopt;
   Hdf5Shared& shared = hdf5_shared();
   Hdf5Chunk chunk;

@@ -219,9 +219,13 @@ class Hdf5DatasetOpener {
     properties_ = Hid(H5Dget_create_plist(dataset_), &H5Pclose);
     if (!type_ || !space_ || !properties_)
       fail_hdf5(Errc::corrupt_data, doing_, "a damaged header; expected type, extents and layout");
-    d_.type = Hdf5TypeReader(doing_).read(type_);
+    const bool is_text = H5Tis_variable_str(type_) > 0 && H5Sget_simple_extent_type(space_) == H5S_SCALAR;
+    if (is_text)
+      read_text();
+    else
+      d_.type = Hdf5TypeReader(doing_).read(type_);
     read_shape();
-    read_fill();
+    if (!is_text) read_fill();
     d_.spec.attributes = hdf5_attributes(dataset_);
     d_.spec.dims = hdf5_dims(dataset_, d_.rank);
     if (!d_.spec.dims.empty()) d_.spec.dims.resize(shape_.size());
@@ -229,6 +233,7 @@ class Hdf5DatasetOpener {
     d_.files = {d_.file->file().path()};
     const File data = data_file();
     if (data.path() != d_.file->file().path()) add_file(data);
+    if (is_text) return in_memory();
     switch (H5Pget_layout(properties_)) {
       case H5D_COMPACT:
         return compact();
@@ -317,11 +322,31 @@ class Hdf5DatasetOpener {
     return Hdf5Source(std::move(d_));
   }
 
-  AnyChunkSource compact() {
+  /// One string of variable length is one of its own length.
+  void read_text() {
+    char* text = nullptr;
+    const Hid memory(H5Tcopy(type_), &H5Tclose);
+    if (H5Dread(dataset_, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) < 0)
+      fail_hdf5(Errc::corrupt_data, doing_, "its text cannot be read; expected a string");
+    const std::size_t length = text ? std::strlen(text) : 0;
+    d_.elements.resize(std::max<std::size_t>(1, length));
+    if (length > 0) std::memcpy(d_.elements.data(), text, length);
+    H5free_memory(text);
+    d_.type.dtype = DType::carried("S" + std::to_string(d_.elements.size()), d_.elements.size());
+  }
+
+  /// Elements that have been read.
+  AnyChunkSource in_memory() {
     suggest_grid();
     d_.kind = Hdf5Dataset::Kind::memory;
     d_.spec.does_io = false;
     d_.spec.stored_bytes = bytes_;
+    d_.spec.lends = BufferView::c_order(d_.elements.data(), shape_, item_bytes_)
+                        .is_aligned(alignment_of(d_.spec.dtype.type()));
+    return Hdf5Source(std::move(d_));
+  }
+
+  AnyChunkSource compact() {
     const auto stored = static_cast<std::size_t>(H5Dget_storage_size(dataset_));
     if (bytes_ > 0) {
       // In the header, which holds 64 KiB.
@@ -335,9 +360,7 @@ class Hdf5DatasetOpener {
         fail_hdf5(Errc::corrupt_data, doing_, "the elements in its header cannot be read; expected some");
       mend_elements(d_.type.mends, d_.elements.data(), static_cast<std::size_t>(size_of(shape_)), item_bytes_);
     }
-    d_.spec.lends = BufferView::c_order(d_.elements.data(), shape_, item_bytes_)
-                        .is_aligned(alignment_of(d_.spec.dtype.type()));
-    return Hdf5Source(std::move(d_));
+    return in_memory();
   }
 
   AnyChunkSource raw(const File& file, Index offset) {

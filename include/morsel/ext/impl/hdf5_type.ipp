@@ -166,10 +166,15 @@ class Hdf5TypeReader {
         return needs_library(peeled(type, extents, keeper), depth + 1);
       }
       case H5T_COMPOUND: {
+        // Members out of the order of their offsets are put into it: records of NumPy's files have no other.
         const int members = H5Tget_nmembers(type);
+        std::size_t last = 0;
         for (int i = 0; i < members; ++i) {
           const Hid member(H5Tget_member_type(type, static_cast<unsigned>(i)), &H5Tclose);
           if (member && needs_library(member, depth + 1)) return true;
+          const std::size_t offset = H5Tget_member_offset(type, static_cast<unsigned>(i));
+          if (offset < last) return true;
+          last = offset;
         }
         return false;
       }
