@@ -65,8 +65,7 @@ class Hdf5JsonWriter {
           text += "null";
           return;
         }
-        const std::string path =
-            hdf5_reference_path(owner_, is_object ? H5R_OBJECT : H5R_DATASET_REGION, at);
+        const std::string path = hdf5_reference_path(owner_, is_object ? H5R_OBJECT : H5R_DATASET_REGION, at);
         text += path.empty() ? "null" : json_string(path);
         return;
       }

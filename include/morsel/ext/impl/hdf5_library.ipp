@@ -17,10 +17,10 @@ namespace morsel::inline MORSEL_ABI {
 namespace detail {
 
 // How libhdf5 is used: for metadata, and for what Morsel does not decode itself. Every call is made under one
-// lock (Hdf5Lock). Files are opened through a driver of our own, which reads with File: descriptors are shared
-// and capped, a changed file is noticed, nothing is locked, and the place of a chunk can be asked for without
-// reading it (Hdf5Capture): the library looks it up in the index, whichever kind that is, and the driver notes
-// what it would read.
+// lock (Hdf5Lock). Files are opened through a driver of our own, which reads with File: descriptors are
+// shared and capped, a changed file is noticed, nothing is locked, and the place of a chunk can be asked for
+// without reading it (Hdf5Capture): the library looks it up in the index, whichever kind that is, and the
+// driver notes what it would read.
 
 /// What the driver and its callers share; touched under the lock alone.
 struct Hdf5Shared {
@@ -107,7 +107,8 @@ MORSEL_INLINE herr_t read(H5FD_t* file, H5FD_mem_t type, hid_t, haddr_t address,
   }
   // Beyond the end of the file are zeros, as the library's own driver has it.
   const auto end = static_cast<haddr_t>(from.size_bytes());
-  const std::size_t there = address >= end ? 0 : static_cast<std::size_t>(std::min<haddr_t>(bytes, end - address));
+  const std::size_t there =
+      address >= end ? 0 : static_cast<std::size_t>(std::min<haddr_t>(bytes, end - address));
   auto* to = static_cast<std::byte*>(buffer);
   std::memset(to + there, 0, bytes - there);
   try {
@@ -164,7 +165,8 @@ class Hdf5Lock {
   Hdf5Lock(const Hdf5Lock&) = delete;
   Hdf5Lock& operator=(const Hdf5Lock&) = delete;
   ~Hdf5Lock() {
-    // Errors that a thread keeps refer to what the library wants to close at exit: it would try for ever, and say so.
+    // Errors that a thread keeps refer to what the library wants to close at exit: it would try for ever, and
+    // say so.
     H5Eclear2(H5E_DEFAULT);
     H5Eset_auto2(H5E_DEFAULT, print_, client_);
   }
@@ -318,8 +320,8 @@ class Hdf5File : public std::enable_shared_from_this<Hdf5File> {
     static auto* const files = new std::list<Hdf5File*>;  // most recently used first
     return *files;
   }
-  /// Files that a writer holds open, or held when it was killed, may lack what it had not written. **Source**:
-  /// HDF5 File Format Specification, superblock version 3: consistency flags.
+  /// Files that a writer holds open, or held when it was killed, may lack what it had not written.
+  /// **Source**: HDF5 File Format Specification, superblock version 3: consistency flags.
   void check_closed(const std::string& doing) {
     const Hid properties(H5Fget_create_plist(id_), &H5Pclose);
     hsize_t begin = 0;
@@ -329,9 +331,10 @@ class Hdf5File : public std::enable_shared_from_this<Hdf5File> {
     file_.read(static_cast<Index>(begin), head);
     if (std::to_integer<int>(head[8]) < 3 || (std::to_integer<int>(head[11]) & 5) == 0) return;
     close();
-    fail(Errc::unsupported,
-         doing + ": the file is open for writing, or its writer was stopped, and may be incomplete; expected one that "
-                 "was closed (h5clear -s takes the mark away), got one marked as open");
+    fail(Errc::unsupported, doing +
+                                ": the file is open for writing, or its writer was stopped, and may be "
+                                "incomplete; expected one that "
+                                "was closed (h5clear -s takes the mark away), got one marked as open");
   }
   void close() {
     if (id_ < 0) return;
@@ -362,7 +365,8 @@ MORSEL_INLINE hid_t Hdf5File::handle(const std::string& doing) {
   id_ = H5Fopen(file_.path().c_str(), H5F_ACC_RDONLY, hdf5_shared().file_access);
   if (id_ < 0) {
     id_ = H5I_INVALID_HID;
-    fail_hdf5(Errc::corrupt_data, doing, "not an HDF5 file that can be read; expected one that libhdf5 opens");
+    fail_hdf5(Errc::corrupt_data, doing,
+              "not an HDF5 file that can be read; expected one that libhdf5 opens");
   }
   files.push_front(this);
   place_ = files.begin();
@@ -393,7 +397,8 @@ MORSEL_INLINE std::shared_ptr<Hdf5File> Hdf5File::at(const std::string& path) {
   recent->push_front(found);
   while (recent->size() > 4) recent->pop_back();
   if (by_path->size() > 4096)
-    for (auto it = by_path->begin(); it != by_path->end();) it = it->second.expired() ? by_path->erase(it) : ++it;
+    for (auto it = by_path->begin(); it != by_path->end();)
+      it = it->second.expired() ? by_path->erase(it) : ++it;
   return found;
 }
 
@@ -412,8 +417,8 @@ MORSEL_INLINE std::optional<Hdf5Chunk> locate_chunk(hid_t dataset, const hsize_t
   hsize_t stored = 0;
   if (H5Dget_chunk_storage_size(dataset, offset, &stored) < 0) {
     const std::string reason = hdf5_reason();
-    // Some versions give no bytes, others this, for a chunk that was never written. There is no other call that
-    // tells without visiting all chunks.
+    // Some versions give no bytes, others this, for a chunk that was never written. There is no other call
+    // that tells without visiting all chunks.
     if (!hdf5_shared().error && reason == "'chunk storage is not allocated'") return std::nullopt;
     if (hdf5_shared().error)
       fail_hdf5(Errc::corrupt_data, doing, "its entry in the index cannot be read; expected its size");

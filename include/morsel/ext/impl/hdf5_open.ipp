@@ -45,13 +45,15 @@ MORSEL_INLINE std::string hdf5_link_text(hid_t file, const std::string& path) {
   H5L_info_t info;
   if (H5Lget_info(file, path.c_str(), &info, H5P_DEFAULT) < 0) return "a link";
   if (info.type != H5L_TYPE_SOFT && info.type != H5L_TYPE_EXTERNAL)
-    return info.type == H5L_TYPE_HARD ? "an object that is damaged or of an unknown kind" : "a link of the user's own";
+    return info.type == H5L_TYPE_HARD ? "an object that is damaged or of an unknown kind"
+                                      : "a link of the user's own";
   std::vector<char> value(info.u.val_size + 1, '\0');
   if (H5Lget_val(file, path.c_str(), value.data(), info.u.val_size, H5P_DEFAULT) < 0) return "a link";
   if (info.type == H5L_TYPE_SOFT) return "a soft link to '" + std::string(value.data()) + "'";
   const char *name = nullptr, *object = nullptr;
   unsigned flags = 0;
-  if (H5Lunpack_elink_val(value.data(), info.u.val_size, &flags, &name, &object) < 0) return "an external link";
+  if (H5Lunpack_elink_val(value.data(), info.u.val_size, &flags, &name, &object) < 0)
+    return "an external link";
   return std::string("a link to '") + object + "' in the file '" + name + "'";
 }
 
@@ -70,7 +72,8 @@ MORSEL_INLINE std::optional<Hdf5Target> hdf5_find(hid_t file, const std::string&
     }
     const std::string path = "/" + inside.substr(0, end);
     const htri_t exists = H5Lexists(file, path.c_str(), H5P_DEFAULT);
-    if (exists < 0) fail_hdf5(Errc::corrupt_data, doing, "the group above cannot be read; expected its links");
+    if (exists < 0)
+      fail_hdf5(Errc::corrupt_data, doing, "the group above cannot be read; expected its links");
     if (exists == 0) return std::nullopt;
     const std::optional<Hdf5Object> object = hdf5_object(file, path);
     if (!object) {
@@ -121,7 +124,8 @@ MORSEL_INLINE Hdf5Pipeline hdf5_pipeline(hid_t properties, std::size_t item_byte
     CodecInfo info{"", "{\"cd_values\":[" + list + "]}"};
     switch (id) {
       case 1:
-        info = {"deflate", values.empty() || values[0] > 9 ? "{}" : "{\"level\":" + std::to_string(values[0]) + "}"};
+        info = {"deflate",
+                values.empty() || values[0] > 9 ? "{}" : "{\"level\":" + std::to_string(values[0]) + "}"};
         break;
       case 2:
         info = {"shuffle", "{\"elementsize\":" +
@@ -213,7 +217,9 @@ class Hdf5DatasetOpener {
     const hid_t handle = d_.file->handle(doing_);
     const Hid access = hdf5_dataset_access(*d_.file, false);
     dataset_ = Hid(H5Dopen2(handle, ("/" + d_.path).c_str(), access), &H5Dclose);
-    if (!dataset_) fail_hdf5(Errc::corrupt_data, doing_, "the dataset cannot be opened; expected a header that makes sense");
+    if (!dataset_)
+      fail_hdf5(Errc::corrupt_data, doing_,
+                "the dataset cannot be opened; expected a header that makes sense");
     type_ = Hid(H5Dget_type(dataset_), &H5Tclose);
     space_ = Hid(H5Dget_space(dataset_), &H5Sclose);
     properties_ = Hid(H5Dget_create_plist(dataset_), &H5Pclose);
@@ -242,9 +248,10 @@ class Hdf5DatasetOpener {
       case H5D_CHUNKED:
         return chunked();
       case H5D_VIRTUAL:
-        return by_library("a virtual dataset", {});
+        return by_library("elements of other datasets", {});
       default:
-        fail(Errc::unsupported, doing_ + ": an unknown layout; expected compact, contiguous, chunked or virtual");
+        fail(Errc::unsupported,
+             doing_ + ": an unknown layout; expected one of HDF5 1.10");
     }
   }
 
@@ -274,13 +281,14 @@ class Hdf5DatasetOpener {
     d_.rank = static_cast<std::size_t>(rank);
     for (std::size_t i = 0; i < d_.rank; ++i) {
       if (dims[i] > static_cast<hsize_t>(std::numeric_limits<Index>::max()))
-        fail(Errc::overflow, doing_ + ": an extent is too large; expected less than 2^63, got " +
-                                 std::to_string(dims[i]));
+        fail(Errc::overflow,
+             doing_ + ": an extent is too large; expected less than 2^63, got " + std::to_string(dims[i]));
       shape_.push_back(static_cast<Index>(dims[i]));
     }
     for (const Index extent : d_.type.inner) shape_.push_back(extent);
     if (shape_.size() > 32)
-      fail(Errc::unsupported, doing_ + ": too many axes; expected at most 32, got " + std::to_string(shape_.size()));
+      fail(Errc::unsupported,
+           doing_ + ": too many axes; expected at most 32, got " + std::to_string(shape_.size()));
     item_bytes_ = d_.type.dtype.item_bytes();
     bytes_ = checked_mul(size_of(shape_), static_cast<Index>(item_bytes_), "array bytes");
     d_.spec.dtype = d_.type.dtype;
@@ -291,7 +299,8 @@ class Hdf5DatasetOpener {
     if (H5Pfill_value_defined(properties_, &state) < 0 || state == H5D_FILL_VALUE_UNDEFINED) return;
     const auto count = static_cast<std::size_t>(size_of(d_.type.inner));
     if (count == 0 || item_bytes_ == 0) return;
-    const Hid memory = d_.type.by_library ? Hdf5TypeReader(doing_).memory_type(type_) : Hid(H5Tcopy(type_), &H5Tclose);
+    const Hid memory =
+        d_.type.by_library ? Hdf5TypeReader(doing_).memory_type(type_) : Hid(H5Tcopy(type_), &H5Tclose);
     std::vector<std::byte> fill(std::max(count * item_bytes_, H5Tget_size(type_)));
     if (H5Pget_fill_value(properties_, memory, fill.data()) < 0) {
       // The library does not convert from every type.
@@ -352,13 +361,16 @@ class Hdf5DatasetOpener {
       // In the header, which holds 64 KiB.
       constexpr Index most = Index{64} << 20;
       if (bytes_ > most || (!d_.type.by_library && static_cast<Index>(stored) != bytes_ && stored != 0))
-        fail(Errc::corrupt_data, doing_ + ": the elements in its header are not as many as its extents say; expected " +
-                                     std::to_string(bytes_) + " bytes, got " + std::to_string(stored));
+        fail(Errc::corrupt_data,
+             doing_ + ": the elements in its header are not as many as its extents say; expected " +
+                 std::to_string(bytes_) + " bytes, got " + std::to_string(stored));
       d_.elements.resize(static_cast<std::size_t>(bytes_));
-      const Hid memory = d_.type.by_library ? Hdf5TypeReader(doing_).memory_type(type_) : Hid(H5Tcopy(type_), &H5Tclose);
+      const Hid memory =
+          d_.type.by_library ? Hdf5TypeReader(doing_).memory_type(type_) : Hid(H5Tcopy(type_), &H5Tclose);
       if (H5Dread(dataset_, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, d_.elements.data()) < 0)
         fail_hdf5(Errc::corrupt_data, doing_, "the elements in its header cannot be read; expected some");
-      mend_elements(d_.type.mends, d_.elements.data(), static_cast<std::size_t>(size_of(shape_)), item_bytes_);
+      mend_elements(d_.type.mends, d_.elements.data(), static_cast<std::size_t>(size_of(shape_)),
+                    item_bytes_);
     }
     return in_memory();
   }
@@ -373,7 +385,8 @@ class Hdf5DatasetOpener {
     options.attributes = d_.spec.attributes;
     options.fill = d_.spec.fill;
     try {
-      return RawSource(file, RawLayout::contiguous(d_.spec.dtype, shape_, offset, d_.type.mends), std::move(options));
+      return RawSource(file, RawLayout::contiguous(d_.spec.dtype, shape_, offset, d_.type.mends),
+                       std::move(options));
     } catch (const Error& error) {
       throw error.during(doing_);
     }
@@ -387,7 +400,8 @@ class Hdf5DatasetOpener {
     if (d_.type.by_library) return by_library("its type", {});
     const haddr_t offset = H5Dget_offset(dataset_);
     if (offset == HADDR_UNDEF) return absent();
-    if (stored < static_cast<hsize_t>(bytes_) || offset > static_cast<haddr_t>(std::numeric_limits<Index>::max()))
+    if (stored < static_cast<hsize_t>(bytes_) ||
+        offset > static_cast<haddr_t>(std::numeric_limits<Index>::max()))
       fail(Errc::corrupt_data, doing_ + ": fewer bytes are stored than its extents say; expected " +
                                    std::to_string(bytes_) + ", got " + std::to_string(stored));
     return raw(data, static_cast<Index>(offset));
@@ -399,17 +413,20 @@ class Hdf5DatasetOpener {
       std::vector<char> name(4096, '\0');
       off_t offset = 0;
       hsize_t size = 0;
-      if (H5Pget_external(properties_, static_cast<unsigned>(i), name.size() - 1, name.data(), &offset, &size) < 0)
+      if (H5Pget_external(properties_, static_cast<unsigned>(i), name.size() - 1, name.data(), &offset,
+                          &size) < 0)
         fail_hdf5(Errc::corrupt_data, doing_, "its external files cannot be read; expected a list");
       const std::string text(name.data()), &path = d_.file->file().path();
-      const std::string there =
-          text.starts_with("/") ? text : path.substr(0, std::max<std::size_t>(path.rfind('/'), 1)) + "/" + text;
+      const std::string there = text.starts_with("/")
+                                    ? text
+                                    : path.substr(0, std::max<std::size_t>(path.rfind('/'), 1)) + "/" + text;
       std::optional<File> file;
       try {
         file = File(there);
       } catch (const Error& error) {
         fail(Errc::io_error, doing_ + ": its elements are in the file '" + text +
-                                 "', which cannot be opened; expected it beside '" + path + "', got " + error.what());
+                                 "', which cannot be opened; expected it beside '" + path + "', got " +
+                                 error.what());
       }
       add_file(*file);
       if (count == 1 && !d_.type.by_library && offset >= 0 && size >= static_cast<hsize_t>(bytes_) &&
@@ -425,7 +442,8 @@ class Hdf5DatasetOpener {
       fail_hdf5(Errc::corrupt_data, doing_, "bad extents of chunks; expected one for each axis");
     for (std::size_t i = 0; i < d_.rank; ++i) {
       if (dims[i] == 0 || dims[i] > static_cast<hsize_t>(std::numeric_limits<Index>::max()))
-        fail(Errc::corrupt_data, doing_ + ": bad extents of chunks; expected at least 1, got " + std::to_string(dims[i]));
+        fail(Errc::corrupt_data,
+             doing_ + ": bad extents of chunks; expected at least 1, got " + std::to_string(dims[i]));
       d_.chunk.push_back(static_cast<Index>(dims[i]));
     }
     for (const Index extent : d_.type.inner) d_.chunk.push_back(std::max<Index>(1, extent));
@@ -442,7 +460,8 @@ class Hdf5DatasetOpener {
     H5Pget_chunk_opts(properties_, &chunk_options);
     d_.keeps_partial_chunks = chunk_options & H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS;
     d_.kind = pipeline.codecs.empty() ? Hdf5Dataset::Kind::chunks : Hdf5Dataset::Kind::filtered;
-    d_.codecs.push_back({"bytes", std::endian::native == std::endian::big ? "{\"endian\":\"big\"}" : "{\"endian\":\"little\"}"});
+    d_.codecs.push_back({"bytes", std::endian::native == std::endian::big ? "{\"endian\":\"big\"}"
+                                                                          : "{\"endian\":\"little\"}"});
     for (CodecInfo& codec : pipeline.codecs) d_.codecs.push_back(std::move(codec));
     return Hdf5Source(std::move(d_));
   }
@@ -463,7 +482,8 @@ class Hdf5DatasetOpener {
       d_.chunk = chunk;
       use_chunk_grid();
       // A chunk before and behind its last filter.
-      d_.spec.held_bytes += 2 * static_cast<std::size_t>(size_of(chunk)) * std::max(item_bytes_, H5Tget_size(type_));
+      d_.spec.held_bytes +=
+          2 * static_cast<std::size_t>(size_of(chunk)) * std::max(item_bytes_, H5Tget_size(type_));
     }
     return Hdf5Source(std::move(d_));
   }
@@ -482,19 +502,21 @@ class Hdf5DatasetOpener {
 };
 
 /// A member of an array of records, "outer/inner" for a member of a member.
-MORSEL_INLINE AnyChunkSource hdf5_member(AnyChunkSource source, const std::string& rest, const std::string& doing) {
+MORSEL_INLINE AnyChunkSource hdf5_member(AnyChunkSource source, const std::string& rest,
+                                         const std::string& doing) {
   for (std::size_t begin = 0; begin < rest.size();) {
     const std::size_t end = std::min(rest.find('/', begin), rest.size());
     const std::string name = rest.substr(begin, end - begin);
     const std::vector<Field> fields =
         source.spec().dtype.is_record() ? source.spec().dtype.fields() : std::vector<Field>();
-    const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.name == name; });
+    const auto field =
+        std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.name == name; });
     if (field == fields.end()) {
       std::string names;
       for (const Field& f : fields) names += (names.empty() ? "'" : ", '") + f.name + "'";
       fail(Errc::not_found, doing + ": a dataset stands on the way; expected " +
-                                (names.empty() ? "nothing behind it" : "one of its members " + names) + ", got '" +
-                                name + "'");
+                                (names.empty() ? "nothing behind it" : "one of its members " + names) +
+                                ", got '" + name + "'");
     }
     source = FieldSource(source, *field);
     begin = end + 1;
@@ -502,7 +524,8 @@ MORSEL_INLINE AnyChunkSource hdf5_member(AnyChunkSource source, const std::strin
   return source;
 }
 
-MORSEL_INLINE OpenedArray open_hdf5(const Place& place, const std::string& inside, const FormatOptions& options) {
+MORSEL_INLINE OpenedArray open_hdf5(const Place& place, const std::string& inside,
+                                    const FormatOptions& options) {
   const std::string full = joined(place.path, inside), doing = "open '" + full + "'";
   const Hdf5Options chosen = hdf5_options(options, doing);
   const Hdf5Lock lock;
@@ -512,7 +535,8 @@ MORSEL_INLINE OpenedArray open_hdf5(const Place& place, const std::string& insid
     fail(Errc::not_found, doing + ": " + (target ? "a group" : "no such object") + "; expected a dataset");
   if (target->object.kind != Hdf5Object::Kind::dataset)
     fail(Errc::unsupported, doing + ": a named type and no array; expected a dataset");
-  AnyChunkSource source = Hdf5DatasetOpener(file, target->path, joined(place.path, target->path), chosen).open();
+  AnyChunkSource source =
+      Hdf5DatasetOpener(file, target->path, joined(place.path, target->path), chosen).open();
   if (!target->rest.empty()) source = hdf5_member(std::move(source), target->rest, doing);
   const Shape shape = source.spec().shape();
   return {std::move(source), View::identity(shape)};
@@ -547,7 +571,8 @@ MORSEL_INLINE std::optional<std::vector<Member>> list_hdf5(const Place& place, c
     const std::optional<Hdf5Object> object = hdf5_object(group, "./" + name);
     if (!object || object->kind == Hdf5Object::Kind::other) continue;
     const bool is_group = object->kind == Hdf5Object::Kind::group;
-    if (is_group && std::any_of(above.begin(), above.end(), [&](const Hdf5Object& o) { return o.is(*object); }))
+    if (is_group &&
+        std::any_of(above.begin(), above.end(), [&](const Hdf5Object& o) { return o.is(*object); }))
       continue;
     members.push_back({name, is_group ? Member::Kind::group : Member::Kind::array});
   }

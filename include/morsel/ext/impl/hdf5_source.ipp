@@ -26,14 +26,14 @@ struct Hdf5Dataset {
   std::string path;   ///< in the file
   std::string place;  ///< for messages
   Hdf5Type type;
-  std::size_t rank = 0;             ///< of the dataset; axes of its elements are behind
-  Shape chunk;                      ///< as stored, those axes included
-  std::vector<CodecInfo> codecs;    ///< of filtered chunks
+  std::size_t rank = 0;               ///< of the dataset; axes of its elements are behind
+  Shape chunk;                        ///< as stored, those axes included
+  std::vector<CodecInfo> codecs;      ///< of filtered chunks
   bool keeps_partial_chunks = false;  ///< chunks that reach over an edge are stored without filters
-  std::vector<std::byte> elements;  ///< in memory, native
+  std::vector<std::byte> elements;    ///< in memory, native
   ArraySpec spec;
-  std::vector<std::string> files;   ///< whose state matters
-  std::vector<File> others;         ///< files beside `file` that hold elements
+  std::vector<std::string> files;  ///< whose state matters
+  std::vector<File> others;        ///< files beside `file` that hold elements
 };
 
 /// The chunks of a dataset.
@@ -82,11 +82,13 @@ class Hdf5Source {
     std::size_t item_bytes = 0;
     mutable std::mutex mutex;
     mutable std::map<std::uint32_t, std::unique_ptr<const CodecChain>> chains;  // of other masks
-    mutable hid_t id = H5I_INVALID_HID;  // under the library's lock
+    mutable hid_t id = H5I_INVALID_HID;                                         // under the library's lock
     mutable std::uint64_t generation = 0;
 
     hid_t dataset(const std::string& doing) const;
-    std::string doing(const Dims& chunk) const { return "reading '" + d.place + "', chunk " + to_string(chunk); }
+    std::string doing(const Dims& chunk) const {
+      return "reading '" + d.place + "', chunk " + to_string(chunk);
+    }
     BufferView whole() const {
       return BufferView::c_order(const_cast<std::byte*>(d.elements.data()), d.spec.shape(), item_bytes);
     }
@@ -187,22 +189,25 @@ MORSEL_INLINE void Hdf5Source::State::read_by_library(const Region& region, std:
   const Hdf5Lock lock;
   const hid_t from = dataset(doing);
   const Hid type(H5Dget_type(from), &H5Tclose), space(H5Dget_space(from), &H5Sclose);
-  const Hid memory_type = d.type.by_library ? Hdf5TypeReader(doing).memory_type(type) : Hid(H5Tcopy(type), &H5Tclose);
+  const Hid memory_type =
+      d.type.by_library ? Hdf5TypeReader(doing).memory_type(type) : Hid(H5Tcopy(type), &H5Tclose);
   hsize_t start[H5S_MAX_RANK] = {}, count[H5S_MAX_RANK] = {};
   std::size_t bytes = item_bytes;
-  for (std::size_t i = 0; i < region.rank(); ++i) bytes *= static_cast<std::size_t>(region.hi[i] - region.lo[i]);
+  for (std::size_t i = 0; i < region.rank(); ++i)
+    bytes *= static_cast<std::size_t>(region.hi[i] - region.lo[i]);
   for (std::size_t i = 0; i < d.rank; ++i) {
     start[i] = static_cast<hsize_t>(region.lo[i]);
     count[i] = static_cast<hsize_t>(region.hi[i] - region.lo[i]);
   }
   if (bytes > room.size())
-    fail(Errc::internal_error, doing + ": too little room; expected " + std::to_string(bytes) + " bytes, got " +
-                                   std::to_string(room.size()));
-  const Hid memory_space(d.rank == 0 ? H5Screate(H5S_SCALAR)
-                                     : H5Screate_simple(static_cast<int>(d.rank), count, nullptr),
-                         &H5Sclose);
+    fail(Errc::internal_error, doing + ": too little room; expected " + std::to_string(bytes) +
+                                   " bytes, got " + std::to_string(room.size()));
+  const Hid memory_space(
+      d.rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(static_cast<int>(d.rank), count, nullptr),
+      &H5Sclose);
   bool good = type && space && memory_type && memory_space;
-  if (good && d.rank > 0) good = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, nullptr, count, nullptr) >= 0;
+  if (good && d.rank > 0)
+    good = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, nullptr, count, nullptr) >= 0;
   if (good) good = H5Dread(from, memory_type, memory_space, space, H5P_DEFAULT, room.data()) >= 0;
   if (!good) fail_hdf5(Errc::corrupt_data, doing, "libhdf5 cannot read it; expected its elements");
 }
@@ -273,8 +278,7 @@ MORSEL_INLINE Fetched Hdf5Source::fetch(const Dims& chunk, const Region& region,
       if (found->bytes != whole_bytes)
         fail(Errc::corrupt_data, "its stored bytes are not those of its elements; expected " +
                                      std::to_string(whole_bytes) + ", got " + std::to_string(found->bytes));
-      const RawLayout layout =
-          RawLayout::contiguous(s.d.spec.dtype, s.d.chunk, found->offset_bytes, {});
+      const RawLayout layout = RawLayout::contiguous(s.d.spec.dtype, s.d.chunk, found->offset_bytes, {});
       return fetch_raw(found->file, layout, State::relative(region, s.origin(chunk)), room, mode, stop);
     }
     const std::size_t most = s.chain.max_encoded_bytes();

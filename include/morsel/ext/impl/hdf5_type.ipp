@@ -187,8 +187,7 @@ class Hdf5TypeReader {
                    std::vector<Mend>& mends) const {
     std::size_t bytes = size_of_type(type);
     if (by_library_) {
-      if (bytes > 8)
-        refuse("integers of " + std::to_string(bytes) + " bytes; expected at most 8");
+      if (bytes > 8) refuse("integers of " + std::to_string(bytes) + " bytes; expected at most 8");
       while (!is_integer_size(bytes)) ++bytes;
     } else {
       if (is_swapped(type)) mends.push_back({Mend::Kind::swap, offset, bytes, count});
@@ -196,8 +195,8 @@ class Hdf5TypeReader {
       const int shift = H5Tget_offset(type);
       if (precision != 8 * bytes && precision > 0 && shift >= 0 &&
           precision + static_cast<std::size_t>(shift) <= 8 * bytes)
-        mends.push_back({is_signed ? Mend::Kind::signed_bits : Mend::Kind::unsigned_bits, offset, bytes, count,
-                         static_cast<std::uint8_t>(shift), static_cast<std::uint8_t>(precision)});
+        mends.push_back({is_signed ? Mend::Kind::signed_bits : Mend::Kind::unsigned_bits, offset, bytes,
+                         count, static_cast<std::uint8_t>(shift), static_cast<std::uint8_t>(precision)});
     }
     constexpr Type of_signed[] = {Type::int8, Type::int16, Type::int32, Type::int64};
     constexpr Type of_unsigned[] = {Type::uint8, Type::uint16, Type::uint32, Type::uint64};
@@ -305,7 +304,9 @@ class Hdf5TypeReader {
       }
       case H5T_STRING: {
         if (H5Tis_variable_str(type) > 0)
-          refuse("strings of variable length, which are not elements of an array; expected elements of fixed size");
+          refuse(
+              "strings of variable length, which are not elements of an array; expected elements of fixed "
+              "size");
         const std::size_t bytes = size_of_type(type);
         const H5T_str_t padding = H5Tget_strpad(type);
         if (!by_library_ && padding == H5T_STR_NULLTERM)
@@ -346,7 +347,9 @@ class Hdf5TypeReader {
         field.dtype =
             element_of(element, field.offset_bytes, static_cast<std::size_t>(repeats), of_one, depth + 1);
       } catch (const Error& error) {
-        if (error.code() != Errc::unsupported || std::string_view(error.what()).find(", member '") != std::string_view::npos) throw;
+        if (error.code() != Errc::unsupported ||
+            std::string_view(error.what()).find(", member '") != std::string_view::npos)
+          throw;
         throw Error(error.code(), doing_ + ", member '" + field.name + "'" +
                                       std::string(error.what()).substr(doing_.size()));
       }
@@ -403,7 +406,8 @@ class Hdf5TypeReader {
       }
       case H5T_FLOAT: {
         const std::optional<DType> plain = plain_float(type);
-        if (!plain) return native(converted_float(type) == DType(Type::float32) ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE);
+        if (!plain)
+          return native(converted_float(type) == DType(Type::float32) ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE);
         if (*plain == DType(Type::float32)) return native(H5T_NATIVE_FLOAT);
         if (*plain == DType(Type::float64)) return native(H5T_NATIVE_DOUBLE);
         Hid copy(H5Tcopy(type), &H5Tclose);

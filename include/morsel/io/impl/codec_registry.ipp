@@ -75,7 +75,8 @@ MORSEL_INLINE std::string why_no_codec(const std::string& name) {
     return std::find(ids.begin(), ids.end(), id) != ids.end();
   };
 #if !MORSEL_HAVE_DEFLATE
-  if (is_any({"gzip", "zlib", "deflate", "crc32", "adler32"})) return "needs libdeflate, which this build is without";
+  if (is_any({"gzip", "zlib", "deflate", "crc32", "adler32"}))
+    return "needs libdeflate, which this build is without";
 #endif
 #if !MORSEL_HAVE_ZSTD
   if (id == "zstd") return "needs libzstd, which this build is without";

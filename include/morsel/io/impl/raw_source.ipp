@@ -415,8 +415,8 @@ MORSEL_INLINE Index requests_raw(const RawLayout& layout, const Region& region) 
   const Runs runs = runs_of(layout, region);
   if (runs.counts.empty()) return 1;
   RunReader reader(runs.run_bytes);
-  for_each_strip(
-      runs, [&](Index offset, Index count, Index stride) { return reader.add(offset, count, stride); });
+  for_each_strip(runs,
+                 [&](Index offset, Index count, Index stride) { return reader.add(offset, count, stride); });
   reader.flush();
   return reader.requests();
 }

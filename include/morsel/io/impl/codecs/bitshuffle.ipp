@@ -44,20 +44,20 @@ class BitshuffleCodec : public FilterCodec {
     compressor_ = numbers.size() > 4 ? numbers[4] : 0;
     block_items_ = numbers.size() > 3 ? numbers[3] : 0;
     if (item_bytes_ == 0 || block_items_ % 8 != 0)
-      fail(Errc::corrupt_data, doing + ": codec '" + info.name +
-                                   "': expected elements of at least one byte in blocks of a multiple of 8, got " +
-                                   std::to_string(item_bytes_) + " bytes in blocks of " +
-                                   std::to_string(block_items_));
+      fail(Errc::corrupt_data,
+           doing + ": codec '" + info.name +
+               "': expected elements of at least one byte in blocks of a multiple of 8, got " +
+               std::to_string(item_bytes_) + " bytes in blocks of " + std::to_string(block_items_));
     if (block_items_ == 0) block_items_ = std::max<std::size_t>(128, 8192 / item_bytes_ / 8 * 8);
-    const char* missing = compressor_ == 0 || (compressor_ == 2 && MORSEL_HAVE_LZ4) ||
-                                  (compressor_ == 3 && MORSEL_HAVE_ZSTD)
-                              ? nullptr
-                          : compressor_ == 2 ? "needs liblz4, which this build is without"
-                          : compressor_ == 3 ? "needs libzstd, which this build is without"
-                                             : "an unknown compressor; expected 0, 2 (LZ4) or 3 (zstd)";
+    const char* missing =
+        compressor_ == 0 || (compressor_ == 2 && MORSEL_HAVE_LZ4) || (compressor_ == 3 && MORSEL_HAVE_ZSTD)
+            ? nullptr
+        : compressor_ == 2 ? "needs liblz4, which this build is without"
+        : compressor_ == 3 ? "needs libzstd, which this build is without"
+                           : "an unknown compressor; expected 0, 2 (LZ4) or 3 (zstd)";
     if (missing)
-      fail(Errc::unsupported, doing + ": codec '" + info.name + "', compressor " + std::to_string(compressor_) +
-                                  ": " + missing);
+      fail(Errc::unsupported,
+           doing + ": codec '" + info.name + "', compressor " + std::to_string(compressor_) + ": " + missing);
   }
   BitshuffleCodec prepare(const DecodedSpec& spec) const {
     BitshuffleCodec codec = *this;
@@ -93,8 +93,8 @@ class BitshuffleCodec : public FilterCodec {
     const std::size_t whole = bytes / (8 * item_bytes_) * (8 * item_bytes_);
     while (done < whole) {
       const std::size_t block = std::min(block_bytes, whole - done);
-      const std::span<const std::byte> planes = compressor_ == 0 ? in.subspan(done, block)
-                                                                 : decompressed(in, at, block, scratch);
+      const std::span<const std::byte> planes =
+          compressor_ == 0 ? in.subspan(done, block) : decompressed(in, at, block, scratch);
       unshuffle_bits(planes.data(), out.data() + done, block / item_bytes_, item_bytes_);
       done += block;
     }

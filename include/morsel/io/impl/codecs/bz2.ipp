@@ -112,7 +112,9 @@ class Bz2Codec : public ByteCodec {
   int level_ = 1;
 };
 
-inline std::vector<CodecDefinition> bz2_codecs() { return {byte_codec<Bz2Codec>({"bz2", "numcodecs.bz2", "hdf5.bzip2"})}; }
+inline std::vector<CodecDefinition> bz2_codecs() {
+  return {byte_codec<Bz2Codec>({"bz2", "numcodecs.bz2", "hdf5.bzip2"})};
+}
 
 #else
 

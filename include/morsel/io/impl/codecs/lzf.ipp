@@ -43,8 +43,8 @@ class LzfCodec : public FilterCodec {
       if (back >= length)
         std::memcpy(to, to - back, length);
       else
-        for (std::size_t i = 0; i < length; ++i) to[i] = to[static_cast<std::ptrdiff_t>(i) -
-                                                            static_cast<std::ptrdiff_t>(back)];
+        for (std::size_t i = 0; i < length; ++i)
+          to[i] = to[static_cast<std::ptrdiff_t>(i) - static_cast<std::ptrdiff_t>(back)];
       done += length;
     }
     return done;

@@ -7,9 +7,9 @@
 
 namespace morsel::inline MORSEL_ABI::detail {
 
-/// Numbers as the few bits by which they exceed the least of a chunk; floats as integers, scaled by a power of
-/// ten. **Source**: HDF5 File Format Specification, filter 6, and H5Zscaleoffset.c: cd_values are the way of
-/// scaling (0 decimal digits, 2 integer), its amount, the elements of a chunk, class (0 integer, 1 float),
+/// Numbers as the few bits by which they exceed the least of a chunk; floats as integers, scaled by a power
+/// of ten. **Source**: HDF5 File Format Specification, filter 6, and H5Zscaleoffset.c: cd_values are the way
+/// of scaling (0 decimal digits, 2 integer), its amount, the elements of a chunk, class (0 integer, 1 float),
 /// bytes, sign, byte order, whether there is a fill value, and that.
 class ScaleoffsetCodec : public FilterCodec {
  public:
@@ -25,15 +25,19 @@ class ScaleoffsetCodec : public FilterCodec {
     is_swapped_ = (numbers[6] == 1) != (std::endian::native == std::endian::big);
     has_fill_ = numbers[7] == 1;
     if (is_float_ && way == 1)
-      fail(Errc::unsupported, doing + ": codec '" + info.name +
-                                  "': scaled by a power of two, which HDF5 never implemented; expected 0 or 2");
-    const bool is_size = is_float_ ? item_bytes_ == 4 || item_bytes_ == 8
-                                   : item_bytes_ == 1 || item_bytes_ == 2 || item_bytes_ == 4 || item_bytes_ == 8;
+      fail(Errc::unsupported,
+           doing + ": codec '" + info.name +
+               "': scaled by a power of two, which HDF5 never implemented; expected 0 or 2");
+    const bool is_size = is_float_
+                             ? item_bytes_ == 4 || item_bytes_ == 8
+                             : item_bytes_ == 1 || item_bytes_ == 2 || item_bytes_ == 4 || item_bytes_ == 8;
     if (!is_size || numbers[3] > 1 || (is_float_ ? way != 0 : way != 2))
-      fail(Errc::corrupt_data, doing + ": codec '" + info.name +
-                                   "': bad cd_values; expected integers of 1 to 8 bytes or floats of 4 or 8, got "
-                                   "class " + std::to_string(numbers[3]) + " of " + std::to_string(item_bytes_) +
-                                   " bytes, scaled in the way " + std::to_string(way));
+      fail(Errc::corrupt_data,
+           doing + ": codec '" + info.name +
+               "': bad cd_values; expected integers of 1 to 8 bytes or floats of 4 or 8, got "
+               "class " +
+               std::to_string(numbers[3]) + " of " + std::to_string(item_bytes_) +
+               " bytes, scaled in the way " + std::to_string(way));
     for (std::size_t i = 0; i < item_bytes_; ++i)
       fill_ |= std::uint64_t{numbers[8 + i / 4] >> 8 * (i % 4) & 0xff} << 8 * i;
   }
@@ -112,8 +116,8 @@ class ScaleoffsetCodec : public FilterCodec {
     BitReader reader(in);
     for (std::uint32_t i = 0; i < count_; ++i) {
       const std::uint64_t stored = read(reader, bits);
-      const T value = has_fill_ && stored == mark(bits) ? fill
-                                                        : static_cast<T>(static_cast<I>(stored)) / power + first;
+      const T value =
+          has_fill_ && stored == mark(bits) ? fill : static_cast<T>(static_cast<I>(stored)) / power + first;
       std::memcpy(out + i * sizeof value, &value, sizeof value);
     }
   }

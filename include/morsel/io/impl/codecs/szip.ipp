@@ -31,10 +31,11 @@ class SzipCodec : public FilterCodec {
                       (numbers[2] <= 32 || numbers[2] == 64) && numbers[3] >= numbers[1] / 2 &&
                       numbers[3] >= 1 && numbers[3] <= 4096;
     if (!good)
-      fail(Errc::corrupt_data, doing + ": codec '" + info.name +
-                                   "': bad cd_values; expected blocks of 2 to 32 pixels of 1 to 64 bits, got " +
-                                   std::to_string(numbers[1]) + " pixels of " + std::to_string(numbers[2]) +
-                                   " bits, " + std::to_string(numbers[3]) + " to a line");
+      fail(Errc::corrupt_data,
+           doing + ": codec '" + info.name +
+               "': bad cd_values; expected blocks of 2 to 32 pixels of 1 to 64 bits, got " +
+               std::to_string(numbers[1]) + " pixels of " + std::to_string(numbers[2]) + " bits, " +
+               std::to_string(numbers[3]) + " to a line");
   }
   SzipCodec prepare(const DecodedSpec& spec) const {
     check_decoded_bytes(spec.bytes, std::numeric_limits<std::int32_t>::max());

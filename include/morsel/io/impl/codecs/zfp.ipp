@@ -410,7 +410,8 @@ inline std::vector<CodecDefinition> zfp_codecs() {
     if (chosen == 3 && precision > 0) mode = {Kind::precision, std::min(precision, 64.0), 0, 0, 0, 0};
     return ZfpCodec("numcodecs.zfpy", ZfpCodec::Header::full, mode);
   };
-  return {{{"zfp"}, CodecKind::array_to_bytes, zfp}, {{"numcodecs.zfpy"}, CodecKind::array_to_bytes, zfpy},
+  return {{{"zfp"}, CodecKind::array_to_bytes, zfp},
+          {{"numcodecs.zfpy"}, CodecKind::array_to_bytes, zfpy},
           byte_codec<ZfpFilterCodec>({"hdf5.zfp"})};
 }
 
