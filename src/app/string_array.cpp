@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <list>
+#include <morsel/ext/all.hpp>
 #include <morsel/io/attributes_json.hpp>
 #include <morsel/io/codec_registry.hpp>
 #include <morsel/io/store_key.hpp>
@@ -45,6 +46,9 @@ struct StringArray::State {
     std::vector<VlenItem> items;  // none: the chunk is absent
   };
   std::list<Chunk> chunks;  // most recently used first
+#if MORSEL_HAVE_HDF5
+  std::optional<hdf5::Strings> in_hdf5;  // then the rest is a description alone
+#endif
   std::size_t held_bytes = 0;
 
   std::string doing(const std::string& key) const { return "reading '" + place + "', chunk " + key; }
@@ -111,6 +115,22 @@ struct StringArray::State {
 
 std::optional<StringArray> StringArray::open(const std::string& path) {
   const FoundFormat found = find_format(path);
+#if MORSEL_HAVE_HDF5
+  if (std::optional<hdf5::Strings> strings = hdf5::Strings::open(path)) {
+    auto state = std::make_shared<State>();
+    state->array.format = "hdf5";
+    state->array.chunk_shape = strings->chunks();
+    state->array.grid = Grid::whole(strings->shape());
+    state->array.dims = strings->dims();
+    state->array.attributes = strings->attributes();
+    state->codecs = strings->codecs();
+    state->place = path;
+    state->in_hdf5 = std::move(strings);
+    StringArray array;
+    array.state_ = std::move(state);
+    return array;
+  }
+#endif
   if (!is_one_of(found.format->name, {"zarr", "kerchunk"})) return std::nullopt;
   const ZarrHierarchy hierarchy = zarr_hierarchy(found.place);
   const std::optional<ZarrNode> node = hierarchy.find(found.inside);
@@ -174,13 +194,22 @@ std::optional<StringArray> StringArray::open(const std::string& path) {
 }
 
 const std::string& StringArray::format() const { return state_->array.format; }
-Shape StringArray::shape() const { return state_->array.grid.shape(); }
+Shape StringArray::shape() const {
+#if MORSEL_HAVE_HDF5
+  if (state_->in_hdf5) return state_->in_hdf5->shape();
+#endif
+  return state_->array.grid.shape();
+}
 bool StringArray::is_text() const { return state_->is_text; }
 
 void StringArray::write(JsonWriter& json, Detail detail) const {
   const State& s = *state_;
   json.key("dtype").string(s.is_text ? "string" : "variable_length_bytes");
-  json.key("shape").dims(s.array.grid.shape()).key("chunks").dims(s.array.chunk_shape);
+  json.key("shape").dims(shape()).key("chunks");
+  if (s.array.format == "hdf5" && s.array.chunk_shape.empty())
+    json.null();
+  else
+    json.dims(s.array.chunk_shape);
   if (detail == Detail::brief) {
     json.key("nbytes").null();
     return;
@@ -199,7 +228,8 @@ void StringArray::write(JsonWriter& json, Detail detail) const {
   else
     json.null();
   json.key("codecs").begin_array();
-  json.begin_object().key("name").string(s.is_text ? "vlen-utf8" : "vlen-bytes").end_object();
+  if (s.array.format != "hdf5")
+    json.begin_object().key("name").string(s.is_text ? "vlen-utf8" : "vlen-bytes").end_object();
   for (const CodecInfo& codec : s.codecs) {
     json.begin_object().key("name").string(codec.name);
     if (!codec.configuration.empty() && codec.configuration != "{}")
@@ -213,6 +243,9 @@ void StringArray::write(JsonWriter& json, Detail detail) const {
 
 std::string StringArray::element(const Dims& index, std::size_t most_bytes) const {
   State& s = *state_;
+#if MORSEL_HAVE_HDF5
+  if (s.in_hdf5) return s.in_hdf5->at(index);
+#endif
   Dims position(index.size());
   Index number = 0;
   for (std::size_t i = 0; i < index.size(); ++i) {

@@ -313,6 +313,47 @@ def types(folder):
         check_reads(f"{folder}/x.h5/{name}", want, name, folder, 0 if want.ndim == 0 else 2)
 
 
+@add("strings of variable length are printed")
+def strings(folder):
+    words = np.array([f"wörd {i}" * (i % 5) for i in range(1500)], object)
+    with h5py.File(folder / "x.h5", "w") as f:
+        for name, options in {"plain": {}, "chunks": dict(chunks=(100,)), "gzip": dict(chunks=(64,), compression="gzip"), "lzf": dict(chunks=(64,), compression="lzf"), "zstd": dict(chunks=(64,), **hdf5plugin.Zstd())}.items():
+            f.create_dataset(name, data=words, dtype=h5py.string_dtype(), **options)
+        f.create_dataset("table", data=words[:6].reshape(2, 3), dtype=h5py.string_dtype())
+    for name in ["plain", "chunks", "gzip", "lzf", "zstd"]:
+        got = json.loads(morsel("get", f"{folder}/x.h5/{name}", "1490:3:-7", "--json"))
+        if got["dtype"] != "string" or got["values"] != list(words[1490:3:-7]):
+            raise Mismatch(f"{name}: {str(got)[:200]}")
+        info = json.loads(morsel("info", f"{folder}/x.h5/{name}", "--json"))
+        if info["shape"] != [1500] or info["nbytes"] is not None:
+            raise Mismatch(f"info {name}: {info}")
+    if json.loads(morsel("get", f"{folder}/x.h5/table", "--json"))["values"] != [list(r) for r in words[:6].reshape(2, 3)]:
+        raise Mismatch("a table of strings")
+    morsel("get", f"{folder}/x.h5/lzf", "-o", folder / "out.csv")
+    import csv
+
+    with open(folder / "out.csv", newline="") as file:
+        if [row[0] if row else "" for row in csv.reader(file)] != list(words):
+            raise Mismatch("strings written as .csv")
+
+
+@add("filters that libhdf5 lacks, where it reads itself")
+def lent_filters(folder):
+    a = ramp("<f4", (60, 7))
+    small = h5py.h5t.IEEE_F32LE.copy()
+    small.set_fields(23, 15, 8, 0, 15)
+    small.set_size(3)
+    small.set_ebias(127)
+    plugins = {"lzf": dict(compression="lzf"), "bzip2": hdf5plugin.BZip2(), "zstd": hdf5plugin.Zstd(), "lz4": hdf5plugin.LZ4()}
+    with h5py.File(folder / "x.h5", "w") as f:
+        for name, options in plugins.items():
+            create = f.create_dataset(f"like {name}", a.shape, "u1", chunks=(16, 7), **options).id.get_create_plist()
+            d = h5py.h5d.create(f.id, name.encode(), small, h5py.h5s.create_simple(a.shape), create)
+            d.write(h5py.h5s.ALL, h5py.h5s.ALL, a)
+    for name in plugins:
+        check_reads(f"{folder}/x.h5/{name}", a, name, folder, 2)
+
+
 @add("members of records by their names")
 def members(folder):
     a = values(RECORD, (20,), 50)

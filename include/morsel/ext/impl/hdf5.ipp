@@ -2,6 +2,7 @@
 
 #include <morsel/ext/hdf5.hpp>
 #include <morsel/ext/impl/hdf5_open.ipp>
+#include <morsel/ext/impl/hdf5_strings.ipp>
 
 namespace morsel::inline MORSEL_ABI {
 

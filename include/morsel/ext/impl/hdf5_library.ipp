@@ -152,6 +152,8 @@ MORSEL_INLINE const H5FD_class_t& description() {
 
 }  // namespace hdf5_driver
 
+void register_hdf5_filters();
+
 /// While one lives no other thread calls libhdf5 through Morsel, and it prints nothing.
 class Hdf5Lock {
  public:
@@ -187,6 +189,7 @@ class Hdf5Lock {
     cache.min_size = std::size_t{64} << 10;
     cache.max_size = std::size_t{1} << 20;
     good = good && H5Pset_mdc_config(shared.file_access, &cache) >= 0;
+    register_hdf5_filters();
     if (!good) fail(Errc::internal_error, "setting up libhdf5: it refuses; expected a driver, got an error");
   }
   std::unique_lock<std::recursive_mutex> lock_;

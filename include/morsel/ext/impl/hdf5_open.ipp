@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <morsel/array/chunk_spec.hpp>
+#include <morsel/ext/impl/hdf5_filters.ipp>
 #include <morsel/ext/impl/hdf5_source.ipp>
 #include <morsel/io/codec_registry.hpp>
 #include <morsel/io/field_source.hpp>
@@ -119,62 +120,7 @@ MORSEL_INLINE Hdf5Pipeline hdf5_pipeline(hid_t properties, std::size_t item_byte
     }
     if (id < 0) fail_hdf5(Errc::corrupt_data, doing, "a filter cannot be read; expected its number");
     values.resize(std::min(length, values.size()));
-    std::string list;
-    for (const unsigned value : values) list += (list.empty() ? "" : ",") + std::to_string(value);
-    CodecInfo info{"", "{\"cd_values\":[" + list + "]}"};
-    switch (id) {
-      case 1:
-        info = {"deflate",
-                values.empty() || values[0] > 9 ? "{}" : "{\"level\":" + std::to_string(values[0]) + "}"};
-        break;
-      case 2:
-        info = {"shuffle", "{\"elementsize\":" +
-                               std::to_string(values.empty() ? item_bytes : std::size_t{values[0]}) + "}"};
-        break;
-      case 3:
-        info = {"fletcher32", "{}"};
-        break;
-      case 4:
-        info.name = "szip";
-        break;
-      case 5:
-        info.name = "nbit";
-        break;
-      case 6:
-        info.name = "scaleoffset";
-        break;
-      case 307:
-        info = {"bzip2", "{}"};
-        if (!values.empty() && values[0] >= 1 && values[0] <= 9)
-          info.configuration = "{\"level\":" + std::to_string(values[0]) + "}";
-        break;
-      case 32000:
-        info.name = "lzf";
-        break;
-      case 32001: {
-        constexpr const char* compressors[] = {"blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"};
-        info = {"blosc", "{}"};
-        if (values.size() > 6 && values[6] < 6)
-          info.configuration = std::string("{\"cname\":\"") + compressors[values[6]] + "\"}";
-        break;
-      }
-      case 32004:
-        info.name = "lz4";
-        break;
-      case 32008:
-        info.name = "bitshuffle";
-        break;
-      case 32013:
-        info.name = "zfp";
-        break;
-      case 32015:
-        info = {"zstd", "{}"};
-        if (!values.empty() && values[0] <= 22)
-          info.configuration = "{\"level\":" + std::to_string(values[0]) + "}";
-        break;
-      default:
-        break;
-    }
+    CodecInfo info = hdf5_codec(id, values, item_bytes);
     std::string refused;
     if (info.name.empty()) {
       std::string known(text);
@@ -250,8 +196,7 @@ class Hdf5DatasetOpener {
       case H5D_VIRTUAL:
         return by_library("elements of other datasets", {});
       default:
-        fail(Errc::unsupported,
-             doing_ + ": an unknown layout; expected one of HDF5 1.10");
+        fail(Errc::unsupported, doing_ + ": an unknown layout; expected one of HDF5 1.10");
     }
   }
 

@@ -87,7 +87,7 @@ MORSEL_INLINE std::string why_no_codec(const std::string& name) {
 #if !MORSEL_HAVE_LZ4
   if (id == "lz4") return "needs liblz4, which this build is without";
 #endif
-#if !MORSEL_HAVE_SZIP
+#if !MORSEL_HAVE_AEC
   if (id == "szip") return "needs libaec, which this build is without";
 #endif
 #if !MORSEL_HAVE_BZIP2
