@@ -28,8 +28,9 @@ try() {
 }
 
 command_target() { if grep -q '^build morsel_command:' "$build/build.ninja"; then echo morsel_command; fi; }
+has_hdf5() { grep -q '^build morsel_hdf5:' "$build/build.ninja"; }
 install_and_move() {
-  cmake --build "$build" -j "$jobs" --target morsel $(command_target) && cmake --install "$build" --prefix "$work/first" &&
+  cmake --build "$build" -j "$jobs" --target morsel $(command_target) $(if has_hdf5; then echo morsel_hdf5; fi) && cmake --install "$build" --prefix "$work/first" &&
     mv "$work/first" "$work/moved"
 }
 names_no_place() {
@@ -40,6 +41,12 @@ find_package_consumer() {
   cmake -S "$root/tests/consumer" -B "$work/consumer" -G Ninja -DCMAKE_PREFIX_PATH="$work/moved" \
     -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_CXX_FLAGS="-O0 -Wall -Wextra -Werror" &&
     cmake --build "$work/consumer" -j "$jobs"
+}
+component_consumer() {
+  cmake -S "$root/tests/consumer/hdf5" -B "$work/component" -G Ninja -DCMAKE_PREFIX_PATH="$work/moved" \
+    -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_CXX_FLAGS="-O0 -Wall -Wextra -Werror" &&
+    cmake --build "$work/component" -j "$jobs" && "$work/component/consumer_hdf5" "$root/tests/data/example.h5" &&
+    "$work/component/consumer_hdf5_header_only" "$root/tests/data/example.h5"
 }
 missing_component() {
   mkdir -p "$work/missing"
@@ -101,6 +108,7 @@ try "the installed package names no directory of the build" names_no_place
 try "find_package and build" find_package_consumer
 try "find_package: compiled" "$work/consumer/consumer_morsel"
 try "find_package: header-only" "$work/consumer/consumer_header_only"
+if has_hdf5; then try "find_package of the component hdf5: compiled and header-only" component_consumer; fi
 try "find_package of a component that is not there says so" missing_component
 try "find_package of a newer version fails" wrong_version
 if [ -x "$work/moved/bin/morsel" ]; then try "the installed command runs" "$work/moved/bin/morsel" --version; fi

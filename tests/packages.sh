@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # Sourced by run.sh, full.sh and .ci/run: which Debian packages are needed, and how to install those that are missing.
 build_packages="cmake ninja-build g++ pkg-config libxtensor-dev nlohmann-json3-dev libsleef-dev libcli11-dev zlib1g-dev
-libdeflate-dev libzstd-dev libblosc-dev liblz4-dev libbz2-dev liblzma-dev libzfp-dev"
+libdeflate-dev libzstd-dev libblosc-dev liblz4-dev libbz2-dev liblzma-dev libzfp-dev libaec-dev libhdf5-dev"
 test_packages="catch2 libbenchmark-dev python3 python3-venv"
 ci_packages="clang-14 clang-19 libclang-rt-19-dev clang-format-14 qemu-user"
 

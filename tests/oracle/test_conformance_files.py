@@ -1,5 +1,5 @@
 """The command against files written by other software: no wrong value, no crash, nothing accepted that must be refused, and
-of the Zarr family nothing refused but what the manual lists as unsupported."""
+of the Zarr family and of HDF5 nothing refused but what the manual lists as unsupported."""
 
 import json
 import os
@@ -15,7 +15,8 @@ if not command or not (directory / "check.py").exists():
     print("skipped: no command" if not command else f"skipped: no collection in {directory}")
     sys.exit(77)
 
-complete = ("zarr_v2", "zarr_v3", "zarr_zip", "n5")
+known = json.loads(subprocess.run([command, "doctor", "--json"], capture_output=True, text=True).stdout)["formats"]
+complete = ("zarr_v2", "zarr_v3", "zarr_zip", "n5", *(["hdf5"] if "hdf5" in known else []))
 may_refuse = r"pcodec|gdeflate|zarrs\.optional|storage transformer|variable length|vlen|json2|msgpack2|pickle"
 
 
