@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "commands.hpp"
+#include "damage_report.hpp"
 #include "interrupt.hpp"
 
 namespace morsel::app {
@@ -374,6 +375,7 @@ class TraceWarning {
 int run_command(const std::vector<std::string>& arguments) {
   for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);  // EPIPE and EFBIG instead
   enable_all();
+  report_crashes_in_libhdf5();
   Interrupt interrupt;
   Parsed parsed;
   parsed.session.stop = interrupt.token();

@@ -18,6 +18,10 @@ namespace hdf5 {
 /// again changes nothing. **Threads**: any.
 void enable();
 
+/// What the calling thread has libhdf5 do at the moment, as "open 'a.h5/x'", or null. For handlers of
+/// signals, and safe in them: libhdf5 1.10 does not check all that a damaged file says, and can crash.
+const char* doing_in_libhdf5() noexcept;
+
 /// A dataset of strings of variable length, which are no elements of a lazy array: described, and read one by
 /// one. **Threads**: any, one after the other.
 class Strings {

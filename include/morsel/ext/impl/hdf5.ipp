@@ -6,7 +6,14 @@
 
 namespace morsel::inline MORSEL_ABI {
 
+MORSEL_INLINE const char* hdf5::doing_in_libhdf5() noexcept {
+  const detail::Hdf5Shared& shared = detail::hdf5_shared();
+  return shared.is_busy && pthread_equal(shared.owner, pthread_self()) ? shared.doing : nullptr;
+}
+
 MORSEL_INLINE void hdf5::enable() {
+  detail::hdf5_shared();  // made before a handler of signals can ask for it
+
   Format format;
   for (const std::shared_ptr<const Format>& known : formats())
     if (known->name == "hdf5") format = *known;  // how it is recognised, for those that cannot open it

@@ -1,7 +1,11 @@
 #pragma once
 
 #include <hdf5.h>
+#include <pthread.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <list>
@@ -26,6 +30,11 @@ namespace detail {
 struct Hdf5Shared {
   std::recursive_mutex mutex;
   hid_t driver = H5I_INVALID_HID, file_access = H5I_INVALID_HID;
+  bool is_known = false;  // whether the library was called at all
+  int depth = 0;          // of locks
+  std::atomic<pthread_t> owner{};
+  std::atomic<bool> is_busy{false};
+  char doing[1024] = {};     // of the thread that owns the lock
   std::exception_ptr error;  // of the last read that failed; libhdf5 knows no exceptions
   bool captures = false;
   int captured = 0;  // reads that were noted
@@ -154,11 +163,20 @@ MORSEL_INLINE const H5FD_class_t& description() {
 
 void register_hdf5_filters();
 
+void close_at_exit();
+
 /// While one lives no other thread calls libhdf5 through Morsel, and it prints nothing.
 class Hdf5Lock {
  public:
   Hdf5Lock() : lock_(hdf5_shared().mutex) {
     Hdf5Shared& shared = hdf5_shared();
+    if (shared.depth++ == 0) {
+      shared.owner = pthread_self();
+      shared.is_busy = true;
+    }
+    // What the library cannot close at exit, after damaged files, it prints. It closes itself only where the
+    // program, which may be the first to call it, has left files open.
+    if (!std::exchange(shared.is_known, true) && H5dont_atexit() >= 0) std::atexit(&close_at_exit);
     H5Eget_auto2(H5E_DEFAULT, &print_, &client_);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
     shared.error = nullptr;
@@ -171,6 +189,7 @@ class Hdf5Lock {
     // say so.
     H5Eclear2(H5E_DEFAULT);
     H5Eset_auto2(H5E_DEFAULT, print_, client_);
+    if (--hdf5_shared().depth == 0) hdf5_shared().is_busy = false;
   }
 
  private:
@@ -316,6 +335,10 @@ class Hdf5File : public std::enable_shared_from_this<Hdf5File> {
 
   /// The file at a path. **Requires**: the lock.
   static std::shared_ptr<Hdf5File> at(const std::string& path);
+  /// Closes the handles of all files. **Requires**: the lock.
+  static void close_all() {
+    while (!open_files().empty()) open_files().back()->close();
+  }
   static constexpr std::size_t most_open = 64;
 
  private:
@@ -353,6 +376,9 @@ class Hdf5File : public std::enable_shared_from_this<Hdf5File> {
 };
 
 MORSEL_INLINE hid_t Hdf5File::handle(const std::string& doing) {
+  Hdf5Shared& shared = hdf5_shared();
+  doing.copy(shared.doing, sizeof shared.doing - 1);
+  shared.doing[std::min(doing.size(), sizeof shared.doing - 1)] = '\0';
   std::list<Hdf5File*>& files = open_files();
   if (id_ >= 0 && H5Iis_valid(id_) <= 0) {  // the library was shut down by the program
     id_ = H5I_INVALID_HID;
@@ -403,6 +429,16 @@ MORSEL_INLINE std::shared_ptr<Hdf5File> Hdf5File::at(const std::string& path) {
     for (auto it = by_path->begin(); it != by_path->end();)
       it = it->second.expired() ? by_path->erase(it) : ++it;
   return found;
+}
+
+MORSEL_INLINE void close_at_exit() {
+  bool is_in_use = false;
+  {
+    const Hdf5Lock lock;
+    Hdf5File::close_all();
+    is_in_use = H5Fget_obj_count(static_cast<hid_t>(H5F_OBJ_ALL), H5F_OBJ_FILE) > 0;
+  }
+  if (is_in_use) H5close();
 }
 
 /// Where a chunk lies.

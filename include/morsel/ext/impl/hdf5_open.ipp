@@ -276,8 +276,19 @@ class Hdf5DatasetOpener {
     return Hdf5Source(std::move(d_));
   }
 
+  /// The library does not compare what is stored in one piece with what the extents say.
+  void check_stored_bytes() const {
+    const hssize_t count = H5Sget_simple_extent_npoints(space_);
+    const hsize_t stored = H5Dget_storage_size(dataset_), item_bytes = H5Tget_size(type_);
+    if (count >= 0 && item_bytes > 0 && static_cast<hsize_t>(count) <= stored / item_bytes) return;
+    fail(Errc::corrupt_data, doing_ + ": fewer bytes are stored than its extents say; expected " +
+                                 std::to_string(count) + " elements of " + std::to_string(item_bytes) +
+                                 " bytes, got " + std::to_string(stored) + " bytes");
+  }
+
   /// One string of variable length is one of its own length.
   void read_text() {
+    if (H5Pget_layout(properties_) != H5D_CHUNKED && H5Dget_storage_size(dataset_) > 0) check_stored_bytes();
     char* text = nullptr;
     const Hid memory(H5Tcopy(type_), &H5Tclose);
     if (H5Dread(dataset_, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) < 0)
@@ -301,14 +312,9 @@ class Hdf5DatasetOpener {
   }
 
   AnyChunkSource compact() {
-    const auto stored = static_cast<std::size_t>(H5Dget_storage_size(dataset_));
+    if (bytes_ > 0 && H5Dget_storage_size(dataset_) == 0) return absent();
+    check_stored_bytes();
     if (bytes_ > 0) {
-      // In the header, which holds 64 KiB.
-      constexpr Index most = Index{64} << 20;
-      if (bytes_ > most || (!d_.type.by_library && static_cast<Index>(stored) != bytes_ && stored != 0))
-        fail(Errc::corrupt_data,
-             doing_ + ": the elements in its header are not as many as its extents say; expected " +
-                 std::to_string(bytes_) + " bytes, got " + std::to_string(stored));
       d_.elements.resize(static_cast<std::size_t>(bytes_));
       const Hid memory =
           d_.type.by_library ? Hdf5TypeReader(doing_).memory_type(type_) : Hid(H5Tcopy(type_), &H5Tclose);
@@ -342,11 +348,11 @@ class Hdf5DatasetOpener {
     if (externals > 0) return external(externals);
     const hsize_t stored = H5Dget_storage_size(dataset_);
     if (bytes_ == 0 || stored == 0) return absent();
+    check_stored_bytes();
     if (d_.type.by_library) return by_library("its type", {});
     const haddr_t offset = H5Dget_offset(dataset_);
     if (offset == HADDR_UNDEF) return absent();
-    if (stored < static_cast<hsize_t>(bytes_) ||
-        offset > static_cast<haddr_t>(std::numeric_limits<Index>::max()))
+    if (offset > static_cast<haddr_t>(std::numeric_limits<Index>::max()))
       fail(Errc::corrupt_data, doing_ + ": fewer bytes are stored than its extents say; expected " +
                                    std::to_string(bytes_) + ", got " + std::to_string(stored));
     return raw(data, static_cast<Index>(offset));
