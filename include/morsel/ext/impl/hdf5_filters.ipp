@@ -52,10 +52,20 @@ MORSEL_INLINE CodecInfo hdf5_codec(H5Z_filter_t id, const std::vector<unsigned>&
       return {"zfp", numbers};
     case 32015:
       return {"zstd", level(0, 22)};
+    // They round numbers as they are written: there is nothing to undo.
+    case 32022:
+      return {"bitgroom", "{}"};
+    case 32023:
+      return {"granular_bitround", "{}"};
+    case 32032:
+      return {"bitround", "{}"};
     default:
       return {"", numbers};
   }
 }
+
+/// Whether a filter of `hdf5_codec` changes nothing where it is read.
+MORSEL_INLINE bool is_rounding_filter(H5Z_filter_t id) { return id == 32022 || id == 32023 || id == 32032; }
 
 /// Decodes a chunk for libhdf5, where it reads a dataset itself. How much that gives is not always said: the
 /// room grows.
@@ -63,6 +73,7 @@ template <H5Z_filter_t id>
 std::size_t hdf5_filter(unsigned flags, std::size_t count, const unsigned values[], std::size_t bytes,
                         std::size_t* room_bytes, void** buffer) {
   if (!(flags & H5Z_FLAG_REVERSE)) return 0;
+  if (is_rounding_filter(id)) return bytes;
   try {
     CodecInfo info = hdf5_codec(id, {values, values + count}, 1);
     info.name.insert(0, "hdf5.");
@@ -95,9 +106,9 @@ std::size_t hdf5_filter(unsigned flags, std::size_t count, const unsigned values
 template <H5Z_filter_t id>
 void register_hdf5_filter(const char* name) {
   const std::vector<std::string> names = codec_names();
-  if (H5Zfilter_avail(id) > 0 ||
-      std::find(names.begin(), names.end(), std::string("hdf5.") + name) == names.end())
-    return;
+  const bool is_ours = is_rounding_filter(id) ||
+                       std::find(names.begin(), names.end(), std::string("hdf5.") + name) != names.end();
+  if (!is_ours || H5Zfilter_avail(id) > 0) return;
   H5Z_class2_t filter{};
   filter.version = H5Z_CLASS_T_VERS;
   filter.id = id;
@@ -117,6 +128,9 @@ MORSEL_INLINE void register_hdf5_filters() {
   register_hdf5_filter<32008>("bitshuffle");
   register_hdf5_filter<32013>("zfp");
   register_hdf5_filter<32015>("zstd");
+  register_hdf5_filter<32022>("bitgroom");
+  register_hdf5_filter<32023>("granular_bitround");
+  register_hdf5_filter<32032>("bitround");
 }
 
 }  // namespace detail
