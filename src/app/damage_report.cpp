@@ -9,7 +9,16 @@
 
 namespace morsel::app {
 
-#if MORSEL_HAVE_HDF5 && !defined(__SANITIZE_ADDRESS__)
+// A sanitizer reports crashes itself.
+#if defined(__SANITIZE_ADDRESS__)
+#define MORSEL_REPORTS_CRASHES 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MORSEL_REPORTS_CRASHES 0
+#endif
+#endif
+
+#if MORSEL_HAVE_HDF5 && !defined(MORSEL_REPORTS_CRASHES)
 
 namespace {
 

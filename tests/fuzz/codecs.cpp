@@ -57,6 +57,21 @@ const std::vector<Decoder>& decoders() {
     add("transpose", R"({"order": [1, 0]})", Type::uint16, 8);
     add("reshape", R"({"shape": [-1, 2]})");
     add("n5.block", R"({"codecs": []})", Type::int32, 8);
+    constexpr const char* filters[][2] = {
+        {"hdf5.bitshuffle", "[0,4,2,0,0]"},
+        {"hdf5.bitshuffle", "[0,4,4,64,2]"},
+        {"hdf5.bitshuffle", "[0,4,2,0,3]"},
+        {"hdf5.nbit", "[8,0,32,1,4,0,16,5]"},
+        {"hdf5.nbit", "[18,0,16,3,8,2,0,1,2,0,11,3,4,2,4,1,2,1,9,2]"},
+        {"hdf5.scaleoffset", "[2,0,32,0,4,1,0,1,7]"},
+        {"hdf5.scaleoffset", "[0,2,32,1,8,1,0,0]"},
+        {"hdf5.szip", "[169,8,16,32]"},
+        {"hdf5.szip", "[141,16,32,50]"},
+        {"hdf5.zfp", "[269504785,91252346,805306486,4293918720,3767042048,493487]"}};
+    for (const auto& [name, numbers] : filters) try {
+        found.push_back(make(name, std::string("{\"cd_values\":") + numbers + "}"));
+      } catch (const Error&) {
+      }
     return found;
   }();
   return all;

@@ -364,6 +364,26 @@ def members(folder):
     check_reads(f"{folder}/x.h5/t/nest/y", a["nest"]["y"], "nest", folder)
 
 
+@add("members of a fixed size beside others that have none")
+def mixed_members(folder):
+    t = np.dtype([("a", ">i4"), ("text", h5py.string_dtype()), ("b", "<f8", (2,)), ("in", [("x", "u1"), ("y", "<i2")])])
+    want = np.zeros(20, [("a", "<i4"), ("b", "<f8", (2,)), ("in", [("x", "u1"), ("y", "<i2")])])
+    want["a"], want["b"], want["in"]["y"] = np.arange(20), np.arange(40).reshape(20, 2) / 4, -np.arange(20)
+    rows = np.zeros(20, t)
+    for name in want.dtype.names:
+        rows[name] = want[name]
+    rows["text"] = [f"row {i}" for i in range(20)]
+    with h5py.File(folder / "x.h5", "w") as f:
+        f.create_dataset("plain", data=rows)
+        f.create_dataset("chunks", data=rows, chunks=(6,), compression="gzip")
+    for name in ["plain", "chunks"]:
+        for member in want.dtype.names:
+            check_reads(f"{folder}/x.h5/{name}/{member}", want[member], name + member, folder)
+        check_reads(f"{folder}/x.h5/{name}/in/y", want["in"]["y"], name, folder)
+        if "member 'text'" not in morsel("get", f"{folder}/x.h5/{name}/text", code=1):
+            raise Mismatch("a member of variable length is not refused by name")
+
+
 @add("what cannot be an array is refused")
 def refused(folder):
     with h5py.File(folder / "x.h5", "w") as f:

@@ -153,12 +153,14 @@ MORSEL_INLINE Hdf5Pipeline hdf5_pipeline(hid_t properties, std::size_t item_byte
 /// Finds out how a dataset is stored. **Requires**: the lock.
 class Hdf5DatasetOpener {
  public:
+  /// `member`: of the records, to be read alone by the library; "": all that is there.
   Hdf5DatasetOpener(std::shared_ptr<Hdf5File> file, const std::string& path, std::string place,
-                    const Hdf5Options& options)
+                    const Hdf5Options& options, std::string member = {})
       : options_(options), doing_("open '" + place + "'") {
     d_.file = std::move(file);
     d_.path = path;
     d_.place = std::move(place);
+    d_.member = std::move(member);
   }
 
   AnyChunkSource open() {
@@ -176,10 +178,12 @@ class Hdf5DatasetOpener {
     const bool is_text = H5Tis_variable_str(type_) > 0 && H5Sget_simple_extent_type(space_) == H5S_SCALAR;
     if (is_text)
       read_text();
+    else if (!d_.member.empty())
+      read_member_type();
     else
       d_.type = Hdf5TypeReader(doing_).read(type_);
     read_shape();
-    if (!is_text) read_fill();
+    if (!is_text && d_.member.empty()) read_fill();
     d_.spec.attributes = hdf5_attributes(dataset_);
     d_.spec.dims = hdf5_dims(dataset_, d_.rank);
     if (!d_.spec.dims.empty()) d_.spec.dims.resize(shape_.size());
@@ -188,6 +192,7 @@ class Hdf5DatasetOpener {
     const File data = data_file();
     if (data.path() != d_.file->file().path()) add_file(data);
     if (is_text) return in_memory();
+    if (!d_.member.empty()) return by_library("records of which other members cannot be read", {});
     switch (H5Pget_layout(properties_)) {
       case H5D_COMPACT:
         return compact();
@@ -214,6 +219,17 @@ class Hdf5DatasetOpener {
   void add_file(const File& file) {
     d_.others.push_back(file);
     d_.files.push_back(file.path());
+  }
+
+  void read_member_type() {
+    const int index =
+        H5Tget_class(type_) == H5T_COMPOUND ? H5Tget_member_index(type_, d_.member.c_str()) : -1;
+    if (index < 0)
+      fail(Errc::not_found,
+           doing_ + ": no such member; expected one of its records, got '" + d_.member + "'");
+    const Hid member(H5Tget_member_type(type_, static_cast<unsigned>(index)), &H5Tclose);
+    if (!member) fail_hdf5(Errc::corrupt_data, doing_, "a bad compound type; expected its members");
+    d_.type = Hdf5TypeReader(doing_ + ", member '" + d_.member + "'").read(member, true);
   }
 
   void read_shape() {
@@ -246,8 +262,7 @@ class Hdf5DatasetOpener {
     if (H5Pfill_value_defined(properties_, &state) < 0 || state == H5D_FILL_VALUE_UNDEFINED) return;
     const auto count = static_cast<std::size_t>(size_of(d_.type.inner));
     if (count == 0 || item_bytes_ == 0) return;
-    const Hid memory =
-        d_.type.by_library ? Hdf5TypeReader(doing_).memory_type(type_) : Hid(H5Tcopy(type_), &H5Tclose);
+    const Hid memory = hdf5_memory_type(d_, type_, doing_);
     std::vector<std::byte> fill(std::max(count * item_bytes_, H5Tget_size(type_)));
     if (H5Pget_fill_value(properties_, memory, fill.data()) < 0) {
       // The library does not convert from every type.
@@ -318,8 +333,7 @@ class Hdf5DatasetOpener {
     check_stored_bytes();
     if (bytes_ > 0) {
       d_.elements.resize(static_cast<std::size_t>(bytes_));
-      const Hid memory =
-          d_.type.by_library ? Hdf5TypeReader(doing_).memory_type(type_) : Hid(H5Tcopy(type_), &H5Tclose);
+      const Hid memory = hdf5_memory_type(d_, type_, doing_);
       if (H5Dread(dataset_, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, d_.elements.data()) < 0)
         fail_hdf5(Errc::corrupt_data, doing_, "the elements in its header cannot be read; expected some");
       mend_elements(d_.type.mends, d_.elements.data(), static_cast<std::size_t>(size_of(shape_)),
@@ -492,9 +506,19 @@ MORSEL_INLINE OpenedArray open_hdf5(const Place& place, const std::string& insid
     fail(Errc::not_found, doing + ": " + (target ? "a group" : "no such object") + "; expected a dataset");
   if (target->object.kind != Hdf5Object::Kind::dataset)
     fail(Errc::unsupported, doing + ": a named type and no array; expected a dataset");
-  AnyChunkSource source =
-      Hdf5DatasetOpener(file, target->path, joined(place.path, target->path), chosen).open();
-  if (!target->rest.empty()) source = hdf5_member(std::move(source), target->rest, doing);
+  const std::string dataset = joined(place.path, target->path);
+  AnyChunkSource source;
+  std::string rest = target->rest;
+  try {
+    source = Hdf5DatasetOpener(file, target->path, dataset, chosen).open();
+  } catch (const Error& error) {
+    // Members of a fixed size can be read where others are not.
+    if (error.code() != Errc::unsupported || rest.empty()) throw;
+    const std::size_t end = std::min(rest.find('/'), rest.size());
+    source = Hdf5DatasetOpener(file, target->path, dataset, chosen, rest.substr(0, end)).open();
+    rest.erase(0, end + 1);
+  }
+  if (!rest.empty()) source = hdf5_member(std::move(source), rest, doing);
   const Shape shape = source.spec().shape();
   return {std::move(source), View::identity(shape)};
 }

@@ -23,8 +23,9 @@ struct Hdf5Dataset {
   };
   Kind kind = Kind::absent;
   std::shared_ptr<Hdf5File> file;
-  std::string path;   ///< in the file
-  std::string place;  ///< for messages
+  std::string path;    ///< in the file
+  std::string member;  ///< the one of its records that is read, by the library; "": all
+  std::string place;   ///< for messages
   Hdf5Type type;
   std::size_t rank = 0;               ///< of the dataset; axes of its elements are behind
   Shape chunk;                        ///< as stored, those axes included
@@ -54,7 +55,10 @@ class Hdf5Source {
     return state_->whole().part(Region::of(state_->d.spec.shape()), region);
   }
   Index requests(const Dims& chunk, const Region& region) const;
-  std::string identity() const { return "hdf5:" + state_->d.file->file().path() + "/" + state_->d.path; }
+  std::string identity() const {
+    const Hdf5Dataset& d = state_->d;
+    return "hdf5:" + d.file->file().path() + "/" + d.path + (d.member.empty() ? "" : "?member=" + d.member);
+  }
   std::string version() const {
     std::string text = state_->d.file->file().version();
     for (const File& other : state_->d.others) text += "; " + other.version();
@@ -124,6 +128,20 @@ class Hdf5Source {
 };
 static_assert(LendsRegions<Hdf5Source> && PredictsRequests<Hdf5Source> && NamesFiles<Hdf5Source>);
 
+/// The type of elements in memory, as the library is asked for it. `type`: of the dataset.
+MORSEL_INLINE Hid hdf5_memory_type(const Hdf5Dataset& d, hid_t type, const std::string& doing) {
+  Hdf5TypeReader reader(doing);
+  if (d.member.empty()) return d.type.by_library ? reader.memory_type(type) : Hid(H5Tcopy(type), &H5Tclose);
+  const int index = H5Tget_member_index(type, d.member.c_str());
+  const Hid member(index < 0 ? H5I_INVALID_HID : H5Tget_member_type(type, static_cast<unsigned>(index)),
+                   &H5Tclose);
+  if (!member) fail_hdf5(Errc::corrupt_data, doing, "a bad compound type; expected its members");
+  const Hid inside = reader.memory_type(member);
+  Hid made(H5Tcreate(H5T_COMPOUND, H5Tget_size(inside)), &H5Tclose);
+  H5Tinsert(made, d.member.c_str(), 0, inside);
+  return made;
+}
+
 /// Properties for opening a dataset: no chunks are kept, as they are not read through the library; names of
 /// other files are relative to the file.
 MORSEL_INLINE Hid hdf5_dataset_access(const Hdf5File& file, bool keeps_chunks) {
@@ -189,8 +207,7 @@ MORSEL_INLINE void Hdf5Source::State::read_by_library(const Region& region, std:
   const Hdf5Lock lock;
   const hid_t from = dataset(doing);
   const Hid type(H5Dget_type(from), &H5Tclose), space(H5Dget_space(from), &H5Sclose);
-  const Hid memory_type =
-      d.type.by_library ? Hdf5TypeReader(doing).memory_type(type) : Hid(H5Tcopy(type), &H5Tclose);
+  const Hid memory_type = hdf5_memory_type(d, type, doing);
   hsize_t start[H5S_MAX_RANK] = {}, count[H5S_MAX_RANK] = {};
   std::size_t bytes = item_bytes;
   for (std::size_t i = 0; i < region.rank(); ++i)

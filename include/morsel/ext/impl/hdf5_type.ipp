@@ -50,13 +50,13 @@ MORSEL_INLINE const char* hdf5_class_name(H5T_class_t c) {
   }
 }
 
-/// Reads a type. `allow_library` false: only what bytes alone make.
+/// Reads types, and makes those that the library is asked for.
 class Hdf5TypeReader {
  public:
   explicit Hdf5TypeReader(std::string doing) : doing_(std::move(doing)) {}
 
-  Hdf5Type read(hid_t type) {
-    by_library_ = needs_library(type, 0);
+  Hdf5Type read(hid_t type, bool by_library = false) {
+    by_library_ = by_library || needs_library(type, 0);
     Hdf5Type result;
     result.by_library = by_library_;
     Hid base;

@@ -14,8 +14,7 @@ class BitReader {
   explicit BitReader(std::span<const std::byte> bytes) : at_(bytes.data()), end_(at_ + bytes.size()) {}
   std::uint64_t read(unsigned bits) {
     while (held_ < bits) {
-      word_ = word_ << 8 | (at_ < end_ ? std::to_integer<std::uint64_t>(*at_) : 0);
-      ++at_;
+      word_ = word_ << 8 | (at_ < end_ ? std::to_integer<std::uint64_t>(*at_++) : 0);
       held_ += 8;
     }
     held_ -= bits;
