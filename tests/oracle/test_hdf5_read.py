@@ -473,7 +473,11 @@ def scales(folder):
         f["u"] = np.zeros((3, 4))
         f["u"].dims[1].label = "x"
         f["v"] = np.zeros((3, 4))
-    for name, want in {"t": ["lat", "lon"], "u": [None, "x"], "v": None, "lat": ["lat"]}.items():
+        f["w"] = np.zeros((3, 3))
+        f["w"].dims[0].attach_scale(f["lat"])
+        f["w"].dims[1].attach_scale(f["lat"])
+    morsel("eval", "w + 1", f"w={folder}/x.h5/w")
+    for name, want in {"w": ["lat", None], "t": ["lat", "lon"], "u": [None, "x"], "v": None, "lat": ["lat"]}.items():
         got = json.loads(morsel("info", f"{folder}/x.h5/{name}", "--json"))["dims"]
         if got != want:
             raise Mismatch(f"dims of {name}: {got}, expected {want}")

@@ -187,6 +187,11 @@ class Hdf5DatasetOpener {
     d_.spec.attributes = hdf5_attributes(dataset_);
     d_.spec.dims = hdf5_dims(dataset_, d_.rank);
     if (!d_.spec.dims.empty()) d_.spec.dims.resize(shape_.size());
+    // Axes of an array have different names: of a matrix over (x, x) the second has none.
+    for (std::size_t i = 1; i < d_.spec.dims.size(); ++i)
+      if (std::find(d_.spec.dims.begin(), d_.spec.dims.begin() + static_cast<std::ptrdiff_t>(i),
+                    d_.spec.dims[i]) != d_.spec.dims.begin() + static_cast<std::ptrdiff_t>(i))
+        d_.spec.dims[i].clear();
     d_.spec.format = "hdf5";
     d_.files = {d_.file->file().path()};
     const File data = data_file();
