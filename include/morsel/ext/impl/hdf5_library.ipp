@@ -26,6 +26,9 @@ namespace detail {
 // without reading it (Hdf5Capture): the library looks it up in the index, whichever kind that is, and the
 // driver notes what it would read.
 
+/// Metadata that libhdf5 may keep of one file.
+inline constexpr std::size_t hdf5_metadata_bytes = std::size_t{512} << 10;
+
 /// What the driver and its callers share; touched under the lock alone.
 struct Hdf5Shared {
   std::recursive_mutex mutex;
@@ -204,9 +207,9 @@ class Hdf5Lock {
     cache.version = H5AC__CURR_CACHE_CONFIG_VERSION;
     good = good && H5Pget_mdc_config(shared.file_access, &cache) >= 0;
     cache.set_initial_size = true;
-    cache.initial_size = std::size_t{256} << 10;
-    cache.min_size = std::size_t{64} << 10;
-    cache.max_size = std::size_t{1} << 20;
+    cache.initial_size = hdf5_metadata_bytes / 4;
+    cache.min_size = hdf5_metadata_bytes / 8;
+    cache.max_size = hdf5_metadata_bytes;
     good = good && H5Pset_mdc_config(shared.file_access, &cache) >= 0;
     register_hdf5_filters();
     if (!good) fail(Errc::internal_error, "setting up libhdf5: it refuses; expected a driver, got an error");

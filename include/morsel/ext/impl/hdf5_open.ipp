@@ -431,7 +431,7 @@ class Hdf5DatasetOpener {
     if (!has_uniform_fill_) return by_library("a fill value of several elements", d_.chunk);
     if (!pipeline.left_to_library.empty()) return by_library(pipeline.left_to_library, d_.chunk);
     use_chunk_grid();
-    d_.spec.held_bytes = metadata_bytes;
+    d_.spec.held_bytes = metadata_bytes();
     unsigned chunk_options = 0;
     H5Pget_chunk_opts(properties_, &chunk_options);
     d_.keeps_partial_chunks = chunk_options & H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS;
@@ -450,7 +450,6 @@ class Hdf5DatasetOpener {
   AnyChunkSource by_library(const std::string& why, const Shape& chunk) {
     d_.kind = Hdf5Dataset::Kind::library;
     d_.spec.note = "read by libhdf5, one thread at a time, for " + why;
-    d_.spec.held_bytes = metadata_bytes + (std::size_t{2} << 20);
     if (chunk.empty()) {
       suggest_grid();
       d_.spec.reads_regions = d_.type.inner.empty();
@@ -461,11 +460,17 @@ class Hdf5DatasetOpener {
       d_.spec.held_bytes +=
           2 * static_cast<std::size_t>(size_of(chunk)) * std::max(item_bytes_, H5Tget_size(type_));
     }
+    // Its cache of chunks, and what it converts types in.
+    d_.spec.held_bytes += metadata_bytes() + (std::size_t{2} << 20);
     return Hdf5Source(std::move(d_));
   }
 
-  /// What libhdf5 keeps of a file's metadata, in memory.
-  static constexpr std::size_t metadata_bytes = std::size_t{2} << 20;
+  /// What libhdf5 keeps in memory of a file while its chunks are looked up: a handle, and pages of the index.
+  std::size_t metadata_bytes() const {
+    constexpr std::size_t of_handle = std::size_t{32} << 10, of_chunk = 96;
+    const auto chunks = static_cast<std::size_t>(d_.spec.grid.count());
+    return of_handle + of_chunk * std::min(chunks, hdf5_metadata_bytes / of_chunk);
+  }
 
   Hdf5Options options_;
   std::string doing_;
