@@ -476,8 +476,12 @@ def scales(folder):
         f["w"] = np.zeros((3, 3))
         f["w"].dims[0].attach_scale(f["lat"])
         f["w"].dims[1].attach_scale(f["lat"])
+        f["g/time"] = np.zeros((2, 3))  # as NetCDF-4 writes a variable time(time, lat)
+        f["g/time"].make_scale("time")
+        f["g/time"].attrs["_Netcdf4Coordinates"], f["g/time"].attrs["_Netcdf4Dimid"] = np.array([5, 0], "i4"), np.int32(5)
+        f["lat"].attrs["_Netcdf4Dimid"] = np.int32(0)
     morsel("eval", "w + 1", f"w={folder}/x.h5/w")
-    for name, want in {"w": ["lat", None], "t": ["lat", "lon"], "u": [None, "x"], "v": None, "lat": ["lat"]}.items():
+    for name, want in {"g/time": ["time", "lat"], "w": ["lat", None], "t": ["lat", "lon"], "u": [None, "x"], "v": None, "lat": ["lat"]}.items():
         got = json.loads(morsel("info", f"{folder}/x.h5/{name}", "--json"))["dims"]
         if got != want:
             raise Mismatch(f"dims of {name}: {got}, expected {want}")

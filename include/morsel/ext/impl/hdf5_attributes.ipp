@@ -308,6 +308,49 @@ MORSEL_INLINE std::string hdf5_name(hid_t object) {
   return name;
 }
 
+/// Whole numbers of an attribute; none if it is not there or holds others.
+MORSEL_INLINE std::vector<int> hdf5_integers_attribute(hid_t object, const char* name) {
+  if (H5Aexists(object, name) <= 0) return {};
+  const Hid attribute(H5Aopen(object, name, H5P_DEFAULT), &H5Aclose);
+  const Hid type(attribute ? H5Aget_type(attribute) : H5I_INVALID_HID, &H5Tclose);
+  const Hid space(attribute ? H5Aget_space(attribute) : H5I_INVALID_HID, &H5Sclose);
+  if (!type || !space || H5Tget_class(type) != H5T_INTEGER) return {};
+  const hssize_t count = H5Sget_simple_extent_npoints(space);
+  if (count < 1 || count > H5S_MAX_RANK) return {};
+  std::vector<int> values(static_cast<std::size_t>(count));
+  if (H5Aread(attribute, H5T_NATIVE_INT, values.data()) < 0) return {};
+  return values;
+}
+
+/// Names for the axes of a NetCDF-4 variable that is a dimension's own and has more of them: dimensions go by
+/// numbers there, in its group or one above.
+MORSEL_INLINE void find_netcdf_dims(hid_t dataset, std::vector<std::string>& names) {
+  const std::vector<int> numbers = hdf5_integers_attribute(dataset, "_Netcdf4Coordinates");
+  if (numbers.size() != names.size()) return;
+  std::string path = hdf5_name(dataset);
+  while (!path.empty()) {
+    path.erase(path.rfind('/'));
+    const Hid group(H5Gopen2(dataset, path.empty() ? "/" : path.c_str(), H5P_DEFAULT), &H5Gclose);
+    if (!group) return;
+    std::vector<std::string> members;
+    hsize_t at = 0;
+    const auto add = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
+      static_cast<std::vector<std::string>*>(out)->emplace_back(name);
+      return 0;
+    };
+    if (H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, &at, add, &members) < 0) return;
+    for (const std::string& member : members) {
+      const std::optional<Hdf5Object> object = hdf5_object(group, "./" + member);
+      if (!object || object->kind != Hdf5Object::Kind::dataset) continue;
+      const Hid scale(H5Dopen2(group, ("./" + member).c_str(), H5P_DEFAULT), &H5Dclose);
+      if (!scale) continue;
+      const std::vector<int> number = hdf5_integers_attribute(scale, "_Netcdf4Dimid");
+      for (std::size_t i = 0; i < names.size(); ++i)
+        if (number.size() == 1 && number[0] == numbers[i] && names[i].empty()) names[i] = member;
+    }
+  }
+}
+
 /// Names of a dataset's axes: of the dimension scales that are attached to them, else their labels; empty if
 /// no axis has one. A scale is its own axis. **Source**: HDF5 Dimension Scale Specification; NetCDF-4 Format
 /// Specification (_Netcdf4Coordinates).
@@ -336,8 +379,11 @@ MORSEL_INLINE std::vector<std::string> hdf5_dims(hid_t dataset, std::size_t rank
     }
     if (found()) return names;
   }
-  if (rank == 1 && hdf5_text_attribute(dataset, "CLASS") == "DIMENSION_SCALE") {
-    names[0] = last_name(hdf5_name(dataset));
+  if (rank >= 1 && hdf5_text_attribute(dataset, "CLASS") == "DIMENSION_SCALE") {
+    if (rank == 1)
+      names[0] = last_name(hdf5_name(dataset));
+    else
+      find_netcdf_dims(dataset, names);
     if (found()) return names;
   }
   if (H5Aexists(dataset, "DIMENSION_LABELS") > 0) {
