@@ -69,6 +69,12 @@ class BitshuffleCodec : public FilterCodec {
     return codec;
   }
   std::size_t scratch_bytes() const { return scratch_bytes_; }
+  CodecMemory library_memory() const {
+#if MORSEL_HAVE_ZSTD
+    if (compressor_ == 3) return {zstd_decoder_bytes(), 0};
+#endif
+    return {};
+  }
   std::size_t max_encoded_bytes(std::size_t n) const {
     const std::size_t blocks = n / (block_items_ * item_bytes_) + 2;
     return saturating_sum(saturating_sum(n, n / 128), 128 * blocks);

@@ -42,6 +42,8 @@ class SzipCodec : public FilterCodec {
   }
   std::size_t max_encoded_bytes(std::size_t n) const { return saturating_sum(n, n / 8 + 1024); }
   std::size_t scratch_bytes() const { return scratch_bytes_; }
+  /// libaec keeps the samples between two references, 4 bytes each, and tables.
+  CodecMemory library_memory() const { return {4 * std::size_t{blocks_} * block_ + 16 * 1024, 0}; }
 
   std::size_t decode(std::span<const std::byte> in, std::span<std::byte> out,
                      std::span<std::byte> scratch) const {
