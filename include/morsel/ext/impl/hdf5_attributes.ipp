@@ -309,9 +309,10 @@ MORSEL_INLINE std::string hdf5_name(hid_t object) {
 }
 
 /// Whole numbers of an attribute; none if it is not there or holds others.
-MORSEL_INLINE std::vector<int> hdf5_integers_attribute(hid_t object, const char* name) {
-  if (H5Aexists(object, name) <= 0) return {};
-  const Hid attribute(H5Aopen(object, name, H5P_DEFAULT), &H5Aclose);
+MORSEL_INLINE std::vector<int> hdf5_integers_attribute(hid_t from, const char* name,
+                                                       const std::string& object = ".") {
+  if (H5Aexists_by_name(from, object.c_str(), name, H5P_DEFAULT) <= 0) return {};
+  const Hid attribute(H5Aopen_by_name(from, object.c_str(), name, H5P_DEFAULT, H5P_DEFAULT), &H5Aclose);
   const Hid type(attribute ? H5Aget_type(attribute) : H5I_INVALID_HID, &H5Tclose);
   const Hid space(attribute ? H5Aget_space(attribute) : H5I_INVALID_HID, &H5Sclose);
   if (!type || !space || H5Tget_class(type) != H5T_INTEGER) return {};
@@ -342,9 +343,8 @@ MORSEL_INLINE void find_netcdf_dims(hid_t dataset, std::vector<std::string>& nam
     for (const std::string& member : members) {
       const std::optional<Hdf5Object> object = hdf5_object(group, "./" + member);
       if (!object || object->kind != Hdf5Object::Kind::dataset) continue;
-      const Hid scale(H5Dopen2(group, ("./" + member).c_str(), H5P_DEFAULT), &H5Dclose);
-      if (!scale) continue;
-      const std::vector<int> number = hdf5_integers_attribute(scale, "_Netcdf4Dimid");
+      // By name: a dataset that is open is not opened again with other properties.
+      const std::vector<int> number = hdf5_integers_attribute(group, "_Netcdf4Dimid", "./" + member);
       for (std::size_t i = 0; i < names.size(); ++i)
         if (number.size() == 1 && number[0] == numbers[i] && names[i].empty()) names[i] = member;
     }

@@ -577,7 +577,12 @@ MORSEL_INLINE Attributes attributes_of_hdf5(const Place& place, const std::strin
   const hid_t handle = file->handle(doing);
   const std::optional<Hdf5Target> target = hdf5_find(handle, inside, doing);
   if (!target) fail(Errc::not_found, doing + ": no such object; expected a group or dataset");
-  const Hid object(H5Oopen(handle, ("/" + target->path).c_str(), H5P_DEFAULT), &H5Oclose);
+  const std::string path = "/" + target->path;
+  const Hid access = hdf5_dataset_access(*file, false);
+  const Hid object(target->object.kind == Hdf5Object::Kind::dataset
+                       ? H5Dopen2(handle, path.c_str(), access)
+                       : H5Oopen(handle, path.c_str(), H5P_DEFAULT),
+                   &H5Oclose);
   if (!object) fail_hdf5(Errc::corrupt_data, doing, "it cannot be opened; expected a group");
   return hdf5_attributes(object);
 }

@@ -60,7 +60,8 @@ MORSEL_INLINE std::optional<hdf5::Strings> hdf5::Strings::open(const std::string
   const std::optional<detail::Hdf5Target> target = detail::hdf5_find(file, found.inside, doing);
   if (!target || target->object.kind != detail::Hdf5Object::Kind::dataset || !target->rest.empty())
     return std::nullopt;
-  const detail::Hid dataset(H5Dopen2(file, ("/" + target->path).c_str(), H5P_DEFAULT), &H5Dclose);
+  const detail::Hid access = detail::hdf5_dataset_access(*state->file, true);
+  const detail::Hid dataset(H5Dopen2(file, ("/" + target->path).c_str(), access), &H5Dclose);
   if (!dataset) return std::nullopt;
   const detail::Hid type(H5Dget_type(dataset), &H5Tclose), space(H5Dget_space(dataset), &H5Sclose),
       properties(H5Dget_create_plist(dataset), &H5Pclose);
