@@ -33,6 +33,7 @@ class CountingStore {
 
   void get(std::span<GetRequest> requests, std::stop_token stop) const;
   std::optional<Index> size(std::string_view key) const;
+  std::optional<std::uint64_t> stamp(std::string_view key) const { return inner_.stamp(key); }
   void put(std::string_view key, std::span<const std::byte> value) const;
   void erase(std::string_view key) const;
   void list(std::string_view prefix, const std::function<void(std::string_view)>& visit) const;

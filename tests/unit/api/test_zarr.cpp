@@ -2,7 +2,9 @@
 #include "zarr_stores.hpp"
 //
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <map>
@@ -16,6 +18,7 @@
 #include <support/failure.hpp>
 #include <support/paths.hpp>
 #include <support/skip.hpp>
+#include <thread>
 
 using namespace morsel;
 using morsel_test::bytes_of;
@@ -402,6 +405,34 @@ TEST_CASE("a handle sees what has been written since, and nothing of what was th
   store.erase("a/zarr.json");
   save(zeros<std::int32_t>({8}), store, "a", options);
   CHECK(text_of(open<std::int32_t>(store, "a")) == "(8,): 0 0 0 0 0 0 0 0");
+}
+
+TEST_CASE("indices of shards and documents are read again when their files have changed", "[api][zarr]") {
+  const test::TempDir dir;
+  const CountingStore store = counting_store(FileStore((dir / "x.zarr").string()));
+  const auto a = counting<std::int32_t>({16, 16}, {16, 16}), b = a + 1000;
+  SaveOptions options;
+  options.chunks = {4, 4};
+  options.shards = {16, 16};
+  save(a, store, "", options);
+  const auto x = open<std::int32_t>(store, "");
+  // The times of young files may not tell that they change.
+  CHECK(!store.stamp("c/7/7").has_value());
+  while (!store.stamp("c/0/0") || !store.stamp("zarr.json"))
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const std::optional<std::uint64_t> old = store.stamp("c/0/0");
+  CHECK(x["1, 2"].item() == 18);
+  store.reset();
+  for (int i = 0; i < 5; ++i) CHECK(x["1, 2"].item() == 18);
+  CHECK(store.counts().gets == 5);  // the inner chunk alone, each time
+  options.overwrite = true;
+  save(b, (dir / "y.zarr").string(), options);
+  std::filesystem::rename((dir / "y.zarr" / "c" / "0" / "0").string(),
+                          (dir / "x.zarr" / "c" / "0" / "0").string());
+  CHECK(store.stamp("c/0/0") != old);
+  CHECK(x["1, 2"].item() == 1018);
+  put(store, "zarr.json", *get_text(store, "zarr.json") + "\n");
+  CHECK(contains(failure_of([&] { x["1, 2"].item(); }), "source_changed"));
 }
 
 TEST_CASE("a resumed save writes the documents that a killed one has not", "[api][zarr]") {
