@@ -57,6 +57,8 @@ class CodecChain {
     Index requests = 1;             ///< reads, where the stored parts lie in order
   };
   Cost cost(const Region& region) const;
+  /// Room for parts of any region; 0: chunks are read whole.
+  std::size_t most_part_bytes() const;
   /// Axes of the chunk from the slowest in storage on, if `fetch` reads parts of it; otherwise none.
   std::vector<std::size_t> part_axes() const;
   /// Reads what decode will need for a region. Nothing: there is no such chunk. **Requires**:

@@ -26,6 +26,8 @@ class ZarrSource {
 
   const ArraySpec& spec() const;
   FetchCost cost(const Dims& chunk, const Region& region) const;
+  /// A bound for any region of one storage chunk.
+  FetchCost most_cost() const;
   Fetched fetch(const Dims& chunk, const Region& region, std::span<std::byte> room, FetchMode mode,
                 std::stop_token stop) const;
   void decode(const Dims& chunk, const Region& region, std::span<const std::byte> encoded, BufferView out,

@@ -639,6 +639,60 @@ TEST_CASE("chunks are turned in a budget that holds few of them, in parts", "[ap
   CHECK(all(b == a).item(two));
 }
 
+TEST_CASE("a part of a chunk at the edge is changed, however many runs the rest has", "[api][zarr]") {
+  if (!has_blosc()) MORSEL_SKIP("no c-blosc");
+  const MemoryStore store;
+  const auto a = counting<float>({5000, 20}, {5000, 20});
+  SaveOptions options;
+  options.chunks = {16384, 16};
+  options.codec = "blosc-lz4:5:shuffle";
+  save(a, store, "a", options);
+  SaveOptions region;
+  region.region = "0:5000, 17:19";
+  save(zeros<float>({5000, 2}) - 1.0f, store, "a", region);
+  const auto b = open<float>(store, "a");
+  CHECK(all(b[":, :17"] == a[":, :17"]).item());
+  CHECK(all(b[":, 17:19"] == -1.0f).item());
+  CHECK(all(b[":, 19"] == a[":, 19"]).item());
+}
+
+TEST_CASE("a chunk that is replaced while parts of it are read is the old one or the new", "[api][zarr]") {
+  if (!has_blosc()) MORSEL_SKIP("no c-blosc");
+  const CountingStore store = counting_store(MemoryStore());
+  const auto value = [](Index i, std::uint32_t salt) {
+    return static_cast<std::uint32_t>(i) * 2654435761u + salt;
+  };
+  const auto array = [&](std::uint32_t salt) {
+    return from_function<std::uint32_t>({1 << 20}, [=](Index i) { return value(i, salt); });
+  };
+  SaveOptions options;
+  options.chunks = {1 << 20};
+  // Frames of blocks, and one that is a copy of its elements.
+  options.codec = "blosc-lz4:1:noshuffle";
+  save(array(1), store, "a", options);
+  options.codec = "blosc-lz4:9:shuffle";
+  save(array(2), store, "b", options);
+  const std::string first = *get_text(store, "a/c/0"), second = *get_text(store, "b/c/0");
+  for (const bool swapped : {false, true}) {
+    put(store, "a/c/0", swapped ? second : first);
+    const auto x = open<std::uint32_t>(store, "a");
+    int reads = 0;
+    store.observe([&](std::string_view key) {
+      if (key == "a/c/0" && ++reads == 2) put(store, "a/c/0", swapped ? first : second);
+    });
+    std::vector<std::uint32_t> part(1000);
+    x["70000:71000"].compute_into(std::span<std::uint32_t>(part), {.threads = 1});
+    store.observe(nullptr);
+    CHECK(reads >= 2);
+    const std::uint32_t salt = part[0] - value(70000, 0);
+    CHECK((salt == 1 || salt == 2));
+    bool right = true;
+    for (std::size_t i = 0; i < part.size(); ++i)
+      right = right && part[i] == value(70000 + static_cast<Index>(i), salt);
+    CHECK(right);
+  }
+}
+
 TEST_CASE("reading and writing stay inside the budget", "[api][zarr]") {
   const test::TempDir dir;
   const auto path = (dir / "x.zarr").string();

@@ -194,6 +194,11 @@ MORSEL_INLINE std::vector<std::size_t> CodecChain::part_axes() const {
   return fetches_parts() ? order_ : std::vector<std::size_t>{};
 }
 
+MORSEL_INLINE std::size_t CodecChain::most_part_bytes() const {
+  const ChunkPart all{0, chunk_bytes_};
+  return fetches_parts() ? codecs_[0].max_part_bytes({&all, 1}) : 0;
+}
+
 MORSEL_INLINE CodecChain::Cost CodecChain::cost(const Region& region) const {
   Cost cost{false, max_encoded_bytes_, decode_scratch_bytes_, strided_scratch_bytes_};
   if (region == Region::of(chunk_shape_)) return cost;
@@ -213,7 +218,7 @@ MORSEL_INLINE CodecChain::Cost CodecChain::cost(const Region& region) const {
   cost.strided_bytes = single ? room : 0;
   if (!fetches_parts()) return cost;
   cost.partial = true;
-  cost.encoded_bytes = std::min(codecs_[0].max_part_bytes(parts), max_encoded_bytes_);
+  cost.encoded_bytes = codecs_[0].max_part_bytes(parts);
   cost.requests = 1 + static_cast<Index>(parts.size());
   return cost;
 }

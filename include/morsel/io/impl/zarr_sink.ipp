@@ -465,8 +465,7 @@ MORSEL_INLINE std::size_t ZarrSink::scratch_bytes(const Region&) const {
   std::size_t bytes = (s.pads_chunks() ? round_up(s.chunk_bytes(), 64) : 0) + round_up(s.most_encoded(), 64);
   std::size_t work = s.encode_scratch_bytes();
   if (s.existing) {
-    const Region first = s.array.grid.region(Dims(s.origin.size(), 0));
-    const FetchCost cost = s.existing->cost(Dims(s.origin.size(), 0), first);
+    const FetchCost cost = s.existing->most_cost();
     work = std::max(work, round_up(cost.encoded_bytes, 64) + cost.scratch_bytes + cost.strided_scratch_bytes);
   }
   return bytes + work;
@@ -521,6 +520,12 @@ MORSEL_INLINE void ZarrSink::write(const Region& region, const BufferView& value
         return position;
       }();
       const FetchCost cost = s.existing->cost(native, box);
+      if (const std::size_t bytes =
+              round_up(cost.encoded_bytes, 64) + cost.scratch_bytes + cost.strided_scratch_bytes;
+          bytes > work.size())
+        fail(Errc::internal_error, s.doing +
+                                       ": reading a chunk takes more memory than planned; expected at most " +
+                                       std::to_string(work.size()) + " bytes, got " + std::to_string(bytes));
       const std::span<std::byte> room = work.first(cost.encoded_bytes);
       const Fetched fetched = s.existing->fetch(native, box, room, FetchMode::wait, std::move(stop));
       if (fetched.state == Fetched::State::filled) {

@@ -411,6 +411,19 @@ MORSEL_INLINE FetchCost ZarrSource::cost(const Dims& chunk, const Region& region
   return cost;
 }
 
+MORSEL_INLINE FetchCost ZarrSource::most_cost() const {
+  const State& s = *state_;
+  const Dims first(s.spec.grid.rank(), 0);
+  if (!s.levels.empty()) return cost(first, s.array.grid.region(first));
+  // Parts of chunks may take more than other ones that are larger: what a whole chunk into strided memory
+  // takes is enough for all.
+  const CodecChain& chain = s.chain_of(first);
+  FetchCost most;
+  most.encoded_bytes = std::max(chain.max_encoded_bytes(), chain.most_part_bytes());
+  most.scratch_bytes = chain.decode_scratch_bytes() + chain.strided_scratch_bytes();
+  return most;
+}
+
 MORSEL_INLINE Fetched ZarrSource::fetch(const Dims& chunk, const Region& region, std::span<std::byte> room,
                                         FetchMode, std::stop_token stop) const {
   const State& s = *state_;

@@ -360,7 +360,7 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
     for (std::size_t i = first_fetch; i < layout.fetches.size(); ++i)
       if (!layout.fetches[i].placed) encoded_bytes += aligned(layout.fetches[i].encoded_bytes);
     const bool at_once =
-        layout.fetches.size() - first_fetch > 1 &&
+        spec.does_io && layout.fetches.size() - first_fetch > 1 &&
         encoded_bytes > cost::encoded_bytes + 2 * static_cast<std::size_t>(size_of(shape)) * item;
     for (std::size_t i = first_fetch; i < layout.fetches.size(); ++i) {
       FetchItem& f = layout.fetches[i];

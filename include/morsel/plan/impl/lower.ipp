@@ -652,6 +652,9 @@ MORSEL_INLINE void predict(Plan& plan, bool requests_too, const std::stop_token&
       for (const FetchItem& f : layout.fetches) {
         const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
         if (!port.source.spec().does_io || f.shared) continue;
+        // How many reads parts take shows when their chunk is looked at.
+        plan.prediction.exact &=
+            port.source.spec().part_axes.empty() || f.in_place || port.grid.region(f.chunk) == f.region;
         requests += port.source.requests(f.chunk, f.region);
         ++regions;
         encoded += f.encoded_bytes;
@@ -899,23 +902,34 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
       }
     }
   };
-  // Native chunks in parts, which every task reads for itself: as many declared chunks at a time as there is
-  // room for, so long as there is work for all threads. Gives false if there is no room.
+  // Native chunks in parts, which every task reads for itself: as many threads as there is room for, each
+  // with as many declared chunks at a time, so long as there is work for all. Gives false if there is no
+  // room.
   const auto fit_parts = [&] {
-    for (int threads = plan.threads; threads > 0; --threads)
-      for (Index chunks = most_joined(plan); chunks > 0; --chunks) {
-        join(chunks);
-        const std::size_t room = limits.memory_bytes - std::min(limits.memory_bytes, fixed(threads));
-        need = cut_all(cost::step_bytes, room);
-        Index fewest = std::numeric_limits<Index>::max();
-        for (const Stage& stage : plan.stages) fewest = std::min(fewest, stage.units.count());
-        const std::size_t bytes = need.rest + need.task * static_cast<std::size_t>(threads);
-        if ((chunks > 1 && fewest < 4 * threads) || need.rereads > 0 || bytes > room) continue;
-        plan.threads = threads;
-        plan.ideal_bytes = std::max(plan.ideal_bytes, round_up(fixed(threads) + bytes, 4096));
-        return true;
-      }
-    return false;
+    const auto cut = [&](Index chunks, int threads) {
+      join(chunks);
+      const std::size_t room = limits.memory_bytes - std::min(limits.memory_bytes, fixed(threads));
+      need = cut_all(cost::step_bytes, room);
+      Index fewest = std::numeric_limits<Index>::max();
+      for (const Stage& stage : plan.stages) fewest = std::min(fewest, stage.units.count());
+      const auto fits = [&](int n) {
+        return need.rereads == 0 && (chunks == 1 || fewest >= 4 * n) &&
+               fixed(n) + need.rest + need.task * static_cast<std::size_t>(n) <= limits.memory_bytes;
+      };
+      while (threads > 0 && !fits(threads)) --threads;
+      return threads;
+    };
+    int most_threads = 0;
+    Index best = 0;
+    for (Index chunks = most_joined(plan); chunks > 0 && most_threads < plan.threads; chunks /= 2)
+      if (const int threads = cut(chunks, plan.threads); threads > most_threads)
+        most_threads = threads, best = chunks;
+    if (most_threads == 0 || cut(best, most_threads) < most_threads) return false;
+    plan.threads = most_threads;
+    plan.ideal_bytes = std::max(
+        plan.ideal_bytes,
+        round_up(fixed(most_threads) + need.rest + need.task * static_cast<std::size_t>(most_threads), 4096));
+    return true;
   };
   const int all_threads = plan.threads;
   const bool fits_whole = limits.memory_bytes >= round_up(held + results + smallest_whole, 4096);

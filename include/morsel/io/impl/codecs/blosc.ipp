@@ -4,9 +4,12 @@
 #include <blosc.h>
 #endif
 
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <morsel/io/impl/codecs/byte_codec.hpp>
 #include <morsel/io/impl/codecs/zstd.ipp>
+#include <vector>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -128,102 +131,31 @@ class BloscCodec : public ByteCodec {
   std::size_t max_part_bytes(std::span<const ChunkPart> parts) const {
     const std::size_t shortest =
         block_bytes_ > 0 ? std::clamp<std::size_t>(block_bytes_, least_block_bytes, 4096) : 4096;
-    std::size_t bytes = std::max(head_bytes, BloscHeader::bytes + 4 * (chunk_bytes_ / shortest + 1));
-    for (const ChunkPart& part : parts) {
-      const std::size_t most = saturating_sum(part.end - part.begin, 2 * longest_block());
-      bytes = saturating_sum(bytes, saturating_sum(most, most / 64 + 1024));
-    }
-    return bytes;
+    const std::size_t table = std::max(head_bytes, BloscHeader::bytes + 4 * (chunk_bytes_ / shortest + 1));
+    const auto with_slack = [](std::size_t bytes) { return saturating_sum(bytes, bytes / 64 + 1024); };
+    std::size_t bytes = 0;
+    for (const ChunkPart& part : parts)
+      bytes = saturating_sum(bytes, with_slack(saturating_sum(part.end - part.begin, 2 * longest_block())));
+    // The table comes twice: with the blocks it is read again.
+    return saturating_sum(std::min(bytes, with_slack(max_encoded_bytes(chunk_bytes_))), 2 * table);
   }
 
   /// Makes a frame that has no blocks but those of the parts.
   ///
   /// 1. Read the header and, as a rule, all of the table of blocks.
   /// 2. List the blocks of the parts: where they stand in storage, and where they will stand in `room`.
-  /// 3. Read them, neighbours at once, and write the table anew.
+  /// 3. Read them, neighbours at once, and the table again with them: the chunk may have been replaced.
+  /// 4. Write the table anew.
   std::optional<std::size_t> fetch_parts(std::span<const ChunkPart> parts, const RangeReader& read,
                                          std::span<std::byte> room) const {
-    StoredRange head{0, room.first(std::min(room.size(), head_bytes))};
-    if (!read({&head, 1})) return std::nullopt;
-    const std::span<const std::byte> got = room.first(head.filled_bytes);
-    if (got.size() < BloscHeader::bytes) too_short(BloscHeader::bytes, got.size());
-    BloscHeader header = check_header(got, load_le32(got.data() + 12));
-    if (got.size() >= header.frame_bytes || header.decoded_bytes == 0) return header.frame_bytes;
-
-    std::vector<StoredRange> ranges;
-    const auto add_range = [&](std::size_t from, std::size_t bytes, std::size_t at) {
-      if (at > room.size() || bytes > room.size() - at)
-        corrupt("its blocks are longer than they can be; expected at most " + std::to_string(room.size()) +
-                " bytes of them, got " + std::to_string(saturating_sum(at, bytes)));
-      if (!ranges.empty() && ranges.back().offset_bytes + ranges.back().room.size() == from &&
-          ranges.back().room.data() + ranges.back().room.size() == room.data() + at)
-        ranges.back().room = {ranges.back().room.data(), ranges.back().room.size() + bytes};
-      else
-        ranges.push_back({from, room.subspan(at, bytes)});
-    };
-    const auto read_ranges = [&] {
-      read(ranges);
-      for (const StoredRange& range : ranges)
-        if (range.filled_bytes != range.room.size())
-          too_short(range.offset_bytes + range.room.size(), range.offset_bytes + range.filled_bytes);
-      ranges.clear();
-    };
-    std::byte* const table = room.data() + BloscHeader::bytes;
-    const bool copied = header.is_copied();
-    if (copied) {
-      // Blocks that are stored as they are, each as one split, not shuffled.
-      header.block_bytes = std::min(copied_block_bytes, header.decoded_bytes);
-      room[2] = std::byte{0x10};
-      store_le32(static_cast<std::uint32_t>(header.block_bytes), room.data() + 8);
+    for (int attempt = 0; attempt < 5; ++attempt) {
+      bool changed = false;
+      const std::optional<std::size_t> bytes = try_fetch_parts(parts, read, room, changed);
+      if (!changed) return bytes;
     }
-    const std::size_t table_end = BloscHeader::bytes + 4 * header.blocks();
-    if (table_end > room.size()) add_range(got.size(), table_end, 0);  // says what is wrong
-    if (!copied && table_end > got.size()) {
-      add_range(got.size(), table_end - got.size(), got.size());
-      read_ranges();
-    }
-
-    struct Block {
-      std::size_t number = 0, at = 0;
-    };
-    std::vector<Block> wanted;
-    std::size_t at = table_end;
-    const auto begin_of = [&](std::size_t block) { return std::size_t{load_le32(table + 4 * block)}; };
-    bool in_order = true;
-    for (std::size_t i = 1; !copied && i < header.blocks(); ++i) in_order &= begin_of(i - 1) < begin_of(i);
-    const auto end_of = [&](std::size_t block) {
-      if (in_order) return block + 1 < header.blocks() ? begin_of(block + 1) : header.frame_bytes;
-      std::size_t end = header.frame_bytes;  // threads have written them in any order
-      for (std::size_t i = 0; i < header.blocks(); ++i)
-        if (begin_of(i) > begin_of(block)) end = std::min(end, begin_of(i));
-      return end;
-    };
-    for (const ChunkPart& part : parts) {
-      const std::size_t end = std::min(part.end, header.decoded_bytes);
-      for (std::size_t i = part.begin / header.block_bytes; i * header.block_bytes < end; ++i) {
-        if (!wanted.empty() && wanted.back().number >= i) continue;
-        wanted.push_back({i, at});
-        if (copied) {
-          const std::size_t bytes = header.bytes_of_block(i);
-          add_range(BloscHeader::bytes + i * header.block_bytes, bytes, at + 4);
-          at += 4 + bytes;
-        } else {
-          const std::size_t from = begin_of(i);
-          if (from < table_end || from >= header.frame_bytes) damaged(header.bytes_of_block(i), -1);
-          add_range(from, end_of(i) - from, at);
-          at += end_of(i) - from;
-        }
-      }
-    }
-    read_ranges();
-    std::memset(table, 0, 4 * header.blocks());
-    for (const Block& block : wanted) {
-      store_le32(static_cast<std::uint32_t>(block.at), table + 4 * block.number);
-      if (copied)
-        store_le32(static_cast<std::uint32_t>(header.bytes_of_block(block.number)), room.data() + block.at);
-    }
-    store_le32(static_cast<std::uint32_t>(at), room.data() + 12);
-    return at;
+    fail(Errc::source_changed,
+         "reading parts for " + std::string(name()) +
+             ": the chunk was replaced again and again; expected one that stays while it is read");
   }
 
   std::size_t encode(std::span<const std::byte> in, std::span<std::byte> out, std::span<std::byte>) const {
@@ -251,6 +183,134 @@ class BloscCodec : public ByteCodec {
     if (text == "shuffle") return BLOSC_SHUFFLE;
     if (text == "bitshuffle") return BLOSC_BITSHUFFLE;
     config.wrong("shuffle", "\"noshuffle\", \"shuffle\" or \"bitshuffle\"", nlohmann::json(text));
+  }
+
+  struct Block {
+    std::size_t number = 0, at = 0;
+  };
+
+  std::optional<std::size_t> try_fetch_parts(std::span<const ChunkPart> parts, const RangeReader& read,
+                                             std::span<std::byte> room, bool& changed) const {
+    StoredRange head{0, room.first(std::min(room.size(), head_bytes))};
+    if (!read({&head, 1})) return std::nullopt;
+    const std::span<const std::byte> got = room.first(head.filled_bytes);
+    if (got.size() < BloscHeader::bytes) too_short(BloscHeader::bytes, got.size());
+    BloscHeader header = check_header(got, load_le32(got.data() + 12));
+    if (got.size() >= header.frame_bytes || header.decoded_bytes == 0) return header.frame_bytes;
+
+    std::vector<StoredRange> ranges;
+    const auto add_range = [&](std::size_t from, std::size_t bytes, std::size_t at) {
+      if (at > room.size() || bytes > room.size() - at)
+        corrupt("its blocks are longer than they can be; expected at most " + std::to_string(room.size()) +
+                " bytes of them, got " + std::to_string(saturating_sum(at, bytes)));
+      if (!ranges.empty() && ranges.back().offset_bytes + ranges.back().room.size() == from &&
+          ranges.back().room.data() + ranges.back().room.size() == room.data() + at)
+        ranges.back().room = {ranges.back().room.data(), ranges.back().room.size() + bytes};
+      else
+        ranges.push_back({from, room.subspan(at, bytes)});
+    };
+    // What is not there any more was cut off or replaced.
+    const auto read_ranges = [&] {
+      const bool found = read(ranges);
+      for (const StoredRange& range : ranges) changed |= !found || range.filled_bytes != range.room.size();
+      ranges.clear();
+    };
+    const bool copied = header.is_copied();
+    if (!copied && header.block_bytes > longest_block()) {
+      // Another writer's: a whole frame may still fit.
+      if (header.frame_bytes > room.size())
+        fail(Errc::unsupported,
+             "decoding " + std::string(name()) + ": blocks too long to be read alone; expected at most " +
+                 std::to_string(longest_block()) + " bytes, got " + std::to_string(header.block_bytes));
+      add_range(got.size(), header.frame_bytes - got.size(), got.size());
+      read_ranges();
+      if (changed) too_short(header.frame_bytes, got.size());
+      return header.frame_bytes;
+    }
+    std::array<std::byte, BloscHeader::bytes> stored_header;
+    std::memcpy(stored_header.data(), room.data(), stored_header.size());
+    if (copied) {
+      // Blocks that are stored as they are, each as one split, not shuffled.
+      header.block_bytes = std::min(copied_block_bytes, header.decoded_bytes);
+      room[2] = std::byte{0x10};
+      store_le32(static_cast<std::uint32_t>(header.block_bytes), room.data() + 8);
+    }
+    const std::size_t table_end = BloscHeader::bytes + 4 * header.blocks();
+    if (table_end > room.size()) add_range(got.size(), table_end, 0);  // says what is wrong
+    if (!copied && table_end > got.size()) {
+      add_range(got.size(), table_end - got.size(), got.size());
+      read_ranges();
+      if (changed) return std::nullopt;
+    }
+    std::size_t at = table_end;
+    const std::vector<Block> wanted = list_blocks(header, copied, parts, room, at, add_range);
+    const std::size_t again = copied ? BloscHeader::bytes : table_end;
+    add_range(0, again, at);
+    read_ranges();
+    const std::byte* table = room.data() + BloscHeader::bytes;
+    changed = changed || std::memcmp(room.data() + at, stored_header.data(), stored_header.size()) != 0 ||
+              (!copied &&
+               std::memcmp(room.data() + at + BloscHeader::bytes, table, again - BloscHeader::bytes) != 0);
+    if (changed) {
+      // A frame that its own header makes longer than it is, is cut short.
+      StoredRange last{header.frame_bytes - 1, room.subspan(at, 1)};
+      if (std::memcmp(room.data() + at, stored_header.data(), stored_header.size()) == 0 &&
+          read({&last, 1}) && last.filled_bytes == 0)
+        too_short(header.frame_bytes, got.size());
+      return std::nullopt;
+    }
+    write_table(header, copied, wanted, room, at);
+    return at;
+  }
+
+  /// The blocks that parts touch; add_range(from, bytes, at) for each, `at` from its value on.
+  template <class AddRange>
+  std::vector<Block> list_blocks(const BloscHeader& header, bool copied, std::span<const ChunkPart> parts,
+                                 std::span<const std::byte> room, std::size_t& at,
+                                 AddRange&& add_range) const {
+    const std::byte* table = room.data() + BloscHeader::bytes;
+    const auto begin_of = [&](std::size_t block) { return std::size_t{load_le32(table + 4 * block)}; };
+    // Threads may have written the blocks in any order.
+    std::vector<std::size_t> begins;
+    for (std::size_t i = 0; !copied && i < header.blocks(); ++i) begins.push_back(begin_of(i));
+    std::sort(begins.begin(), begins.end());
+    const auto end_of = [&](std::size_t block) {
+      const auto next = std::upper_bound(begins.begin(), begins.end(), begin_of(block));
+      return next == begins.end() ? header.frame_bytes : std::min(*next, header.frame_bytes);
+    };
+    std::vector<Block> wanted;
+    for (const ChunkPart& part : parts) {
+      const std::size_t end = std::min(part.end, header.decoded_bytes);
+      for (std::size_t i = part.begin / header.block_bytes; i * header.block_bytes < end; ++i) {
+        if (!wanted.empty() && wanted.back().number >= i) continue;
+        wanted.push_back({i, at});
+        if (copied) {
+          const std::size_t bytes = header.bytes_of_block(i);
+          add_range(BloscHeader::bytes + i * header.block_bytes, bytes, at + 4);
+          at += 4 + bytes;
+        } else {
+          const std::size_t from = begin_of(i);
+          if (from < BloscHeader::bytes + 4 * header.blocks() || from >= header.frame_bytes)
+            damaged(header.bytes_of_block(i), -1);
+          add_range(from, end_of(i) - from, at);
+          at += end_of(i) - from;
+        }
+      }
+    }
+    return wanted;
+  }
+
+  /// The table and the length of a frame of `frame_bytes` that has the wanted blocks alone.
+  void write_table(const BloscHeader& header, bool copied, const std::vector<Block>& wanted,
+                   std::span<std::byte> room, std::size_t frame_bytes) const {
+    std::byte* table = room.data() + BloscHeader::bytes;
+    std::memset(table, 0, 4 * header.blocks());
+    for (const Block& block : wanted) {
+      store_le32(static_cast<std::uint32_t>(block.at), table + 4 * block.number);
+      if (copied)
+        store_le32(static_cast<std::uint32_t>(header.bytes_of_block(block.number)), room.data() + block.at);
+    }
+    store_le32(static_cast<std::uint32_t>(frame_bytes), room.data() + 12);
   }
 
   std::size_t longest_block() const { return std::max(block_bytes_, std::size_t{4} << 20); }
