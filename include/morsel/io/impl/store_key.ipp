@@ -47,8 +47,10 @@ MORSEL_INLINE std::string_view check_prefix(std::string_view prefix) {
 
 MORSEL_INLINE ByteRange resolve_range(ByteRange range, Index value_bytes, std::size_t room_bytes,
                                       std::string_view key) {
-  if (range.clipped && range.offset >= 0 && range.offset <= value_bytes)
+  if (range.clipped && range.offset >= 0) {
+    range.offset = std::min(range.offset, value_bytes);
     range.length = std::min(range.length, value_bytes - range.offset);
+  }
   const Index begin = range.offset < 0 ? value_bytes + range.offset : range.offset;
   const bool inside = begin >= 0 && begin <= value_bytes && range.length <= value_bytes - begin;
   if (!inside)
