@@ -49,12 +49,21 @@ class BitshuffleCodec : public FilterCodec {
                "': expected elements of at least one byte in blocks of a multiple of 8, got " +
                std::to_string(item_bytes_) + " bytes in blocks of " + std::to_string(block_items_));
     if (block_items_ == 0) block_items_ = std::max<std::size_t>(128, 8192 / item_bytes_ / 8 * 8);
-    const char* missing =
-        compressor_ == 0 || (compressor_ == 2 && MORSEL_HAVE_LZ4) || (compressor_ == 3 && MORSEL_HAVE_ZSTD)
-            ? nullptr
-        : compressor_ == 2 ? "needs liblz4, which this build is without"
-        : compressor_ == 3 ? "needs libzstd, which this build is without"
-                           : "an unknown compressor; expected 0, 2 (LZ4) or 3 (zstd)";
+#if MORSEL_HAVE_LZ4
+    constexpr bool has_lz4 = true;
+#else
+    constexpr bool has_lz4 = false;
+#endif
+#if MORSEL_HAVE_ZSTD
+    constexpr bool has_zstd = true;
+#else
+    constexpr bool has_zstd = false;
+#endif
+    const char* missing = compressor_ == 0 || (compressor_ == 2 && has_lz4) || (compressor_ == 3 && has_zstd)
+                              ? nullptr
+                          : compressor_ == 2 ? "needs liblz4, which this build is without"
+                          : compressor_ == 3 ? "needs libzstd, which this build is without"
+                                             : "an unknown compressor; expected 0, 2 (LZ4) or 3 (zstd)";
     if (missing)
       fail(Errc::unsupported,
            doing + ": codec '" + info.name + "', compressor " + std::to_string(compressor_) + ": " + missing);
