@@ -219,7 +219,7 @@ MORSEL_INLINE CodecChain::Cost CodecChain::cost(const Region& region) const {
   if (!fetches_parts()) return cost;
   cost.partial = true;
   cost.encoded_bytes = codecs_[0].max_part_bytes(parts);
-  cost.requests = 1 + static_cast<Index>(parts.size());
+  cost.requests = 2 + static_cast<Index>(parts.size());  // the head, the parts, the head again
   return cost;
 }
 
