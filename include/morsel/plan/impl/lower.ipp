@@ -921,7 +921,8 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
     };
     int most_threads = 0;
     Index best = 0;
-    for (Index chunks = most_joined(plan); chunks > 0 && most_threads < plan.threads; chunks /= 2)
+    for (Index chunks = most_joined(plan); chunks > 0 && most_threads < plan.threads;
+         chunks -= std::max<Index>(1, chunks / 3))
       if (const int threads = cut(chunks, plan.threads); threads > most_threads)
         most_threads = threads, best = chunks;
     if (most_threads == 0 || cut(best, most_threads) < most_threads) return false;
