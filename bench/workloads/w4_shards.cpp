@@ -41,7 +41,7 @@ void read(int file, char* room, std::size_t bytes, std::uint64_t offset) {
     morsel::fail(morsel::Errc::io_error, "reading a shard: short read");
 }
 
-/// f(thread, values) for every inner chunk, two threads that take the next shard.
+/// f(thread, values, file, number in it) for every inner chunk, two threads that take the next shard.
 template <class F>
 void each_inner(const std::vector<std::string>& files, F&& f) {
   std::atomic<std::size_t> next{0};
@@ -55,7 +55,7 @@ void each_inner(const std::vector<std::string>& files, F&& f) {
         const std::size_t bytes = shard.index[2 * k + 1];
         read(shard.file, stored.data(), bytes, shard.index[2 * k]);
         decompress(context, values.data(), stored.data(), bytes);
-        f(thread, values.data());
+        f(thread, values.data(), n, k);
       }
     }
     ZSTD_freeDCtx(context);
@@ -92,13 +92,14 @@ int main(int argc, char** argv) {
 
     double loop_mean = 0, mean = 0;
     std::vector<Times> times = interleaved(
-        settings.repeats,
-        {[&] {
-           double part[2] = {};
-           each_inner(files, [&](std::size_t t, const float* x) { part[t] += sum_block(x, inner); });
-           loop_mean = (part[0] + part[1]) / count;
-         },
-         [&] { mean = static_cast<double>(morsel::mean(a).item(two)); }});
+        settings.repeats, {[&] {
+                             double part[2] = {};
+                             each_inner(files, [&](std::size_t t, const float* x, std::size_t, std::size_t) {
+                               part[t] += sum_block(x, inner);
+                             });
+                             loop_mean = (part[0] + part[1]) / count;
+                           },
+                           [&] { mean = static_cast<double>(morsel::mean(a).item(two)); }});
     if (std::fabs(mean - loop_mean) > 1e-3)
       morsel::fail(morsel::Errc::internal_error, "shards: the means differ");
     print({"W4-shards", "mean of Zarr in shards, zstd, 32^3 in 256^3", "x loop", ratios(times[1], times[0]),
@@ -120,22 +121,9 @@ int main(int argc, char** argv) {
               values + (i * edge + j) * edge, edge * sizeof(float));
     };
     times = interleaved(settings.repeats, {[&] {
-                                             std::atomic<std::size_t> next{0};
-                                             on_two_threads([&](std::size_t) {
-                                               ZSTD_DCtx* context = ZSTD_createDCtx();
-                                               std::vector<char> stored(2 * inner * sizeof(float));
-                                               std::vector<float> values(inner);
-                                               for (std::size_t n; (n = next++) < files.size();) {
-                                                 const Shard shard(files[n]);
-                                                 for (std::size_t k = 0; k < per_shard; ++k) {
-                                                   const std::size_t bytes = shard.index[2 * k + 1];
-                                                   read(shard.file, stored.data(), bytes, shard.index[2 * k]);
-                                                   decompress(context, values.data(), stored.data(), bytes);
-                                                   scatter(values.data(), place(n, k));
-                                                 }
-                                               }
-                                               ZSTD_freeDCtx(context);
-                                             });
+                                             each_inner(files,
+                                                        [&](std::size_t, const float* x, std::size_t file,
+                                                            std::size_t k) { scatter(x, place(file, k)); });
                                            },
                                            [&] { a.compute_into(std::span<float>(all), two); }});
     if (all != by_hand) morsel::fail(morsel::Errc::internal_error, "shards: the arrays differ");
