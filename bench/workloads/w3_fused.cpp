@@ -8,7 +8,8 @@ namespace {
 /// The file holds both arrays one after another.
 constexpr std::size_t step = 512;
 
-WORKLOAD_CLONES double sum_block(const double* __restrict a, const double* __restrict b, std::size_t n) {
+__attribute__((always_inline)) inline double sum_roots(const double* __restrict a, const double* __restrict b,
+                                                       std::size_t n) {
   double root[step];
   Lanes s[4] = {};
   double rest = 0;
@@ -27,7 +28,14 @@ WORKLOAD_CLONES double sum_block(const double* __restrict a, const double* __res
   return rest;
 }
 
-double loop(const std::string& path, std::size_t count) {
+WORKLOAD_CLONES double sum_block(const double* a, const double* b, std::size_t n) {
+  return sum_roots(a, b, n);
+}
+/// As a user's function is compiled: with the flags of the program.
+double sum_block_as_user(const double* a, const double* b, std::size_t n) { return sum_roots(a, b, n); }
+
+double loop(const std::string& path, std::size_t count,
+            double (*sum)(const double*, const double*, std::size_t)) {
   double part[2] = {};
   on_two_threads([&](std::size_t k) {
     const std::size_t block = 1 << 15;
@@ -42,7 +50,7 @@ double loop(const std::string& path, std::size_t count) {
       if (::pread(file, b.data(), bytes, static_cast<off_t>((at + count) * sizeof(double))) !=
           static_cast<ssize_t>(bytes))
         std::abort();
-      total += sum_block(a.data(), b.data(), n);
+      total += sum(a.data(), b.data(), n);
     }
     ::close(file);
     part[k] = total;
@@ -63,22 +71,27 @@ int main(int argc, char** argv) {
     };
     const auto a = half(0), b = half(1);
     const morsel::ComputeOptions options{.memory = 64 * morsel::MiB, .threads = 2};
-    double by_loop = 0, by_operators = 0, by_map = 0;
+    double by_loop = 0, by_user_loop = 0, by_operators = 0, by_map = 0;
     const auto times = interleaved(
-        settings.repeats, {[&] { by_loop = loop(path, count); },
+        settings.repeats, {[&] { by_loop = loop(path, count, sum_block); },
                            [&] { by_operators = morsel::mean(morsel::sqrt(a * a + b * b)).item(options); },
                            [&] {
                              const auto root = morsel::map(
                                  [](double x, double y) { return std::sqrt(x * x + y * y); }, a, b);
                              by_map = morsel::mean(root).item(options);
-                           }});
+                           },
+                           [&] { by_user_loop = loop(path, count, sum_block_as_user); }});
     require_close(by_operators, by_loop, "mean with operators");
     require_close(by_map, by_loop, "mean through map");
     print({"W3", "mean(sqrt(a * a + b * b)) with operators", "x loop", ratios(times[1], times[0]), 1.5,
            times[0], times[1]},
           settings);
-    print({"W3-map", "mean(sqrt(a * a + b * b)) through map", "x loop", ratios(times[2], times[0]), 1.1,
-           times[0], times[2]},
+    require_close(by_user_loop, by_loop, "mean by the loop of the program's flags");
+    print({"W3-map", "mean(sqrt(a * a + b * b)) through map, loop compiled as its function is", "x loop",
+           ratios(times[2], times[3]), 1.1, times[3], times[2]},
+          settings);
+    print({"W3-map-clones", "mean(sqrt(a * a + b * b)) through map, loop compiled for each instruction set",
+           "x loop", ratios(times[2], times[0]), 0, times[0], times[2]},
           settings);
     if (settings.clean) std::remove(path.c_str());
   });

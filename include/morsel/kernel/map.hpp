@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <morsel/kernel/simd.hpp>
 #include <morsel/kernel/tape.hpp>
 #include <string>
 #include <tuple>
@@ -20,11 +21,38 @@ void run_user_loop(std::size_t n, void* out, const void* const* in, const F& f, 
   for (std::size_t i = 0; i < n; ++i) result[i] = f(std::get<I>(args)[i]...);
 }
 
+// Flattened: a function that two loops call would otherwise seldom be inlined.
+#if defined(__GNUC__)
+#define MORSEL_FLATTEN [[gnu::flatten]]
+#else
+#define MORSEL_FLATTEN
+#endif
+
 template <class F, class Result, class... In>
-void run_user_kernel(std::size_t n, void* out, const void* const* in, const void* state) {
+MORSEL_FLATTEN void run_user_baseline(std::size_t n, void* out, const void* const* in, const void* state) {
   run_user_loop<F, Result, In...>(n, out, in, *static_cast<const F*>(state),
                                   std::index_sequence_for<In...>{});
 }
+
+#if defined(__x86_64__) && defined(__GNUC__)
+/// For processors with AVX2, but without FMA: a compiler would contract into it, and give other bits.
+template <class F, class Result, class... In>
+MORSEL_FLATTEN [[gnu::target("avx2")]] void run_user_avx2(std::size_t n, void* out, const void* const* in,
+                                                          const void* state) {
+  run_user_loop<F, Result, In...>(n, out, in, *static_cast<const F*>(state),
+                                  std::index_sequence_for<In...>{});
+}
+#endif
+
+template <class F, class Result, class... In>
+void run_user_kernel(std::size_t n, void* out, const void* const* in, const void* state) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (simd_level() >= SimdLevel::avx2) return run_user_avx2<F, Result, In...>(n, out, in, state);
+#endif
+  run_user_baseline<F, Result, In...>(n, out, in, state);
+}
+
+#undef MORSEL_FLATTEN
 
 }  // namespace detail
 

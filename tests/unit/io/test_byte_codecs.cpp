@@ -528,6 +528,15 @@ TEST_CASE("damaged streams say what is wrong", "[io][codec]") {
   }
 }
 
+TEST_CASE("a szip stream that ends within a sample is refused", "[io][codec]") {
+  if (!has_codec("hdf5.szip")) MORSEL_SKIP("this build is without libaec");
+  const AnyCodec codec = prepared("hdf5.szip", R"({"cd_values":[169,8,16,32]})", 768, Type::uint16);
+  // 37 bytes for elements of two.
+  const Bytes encoded{std::byte{0x25}, std::byte{0}, std::byte{0},    std::byte{0},   std::byte{0},
+                      std::byte{0x25}, std::byte{0}, std::byte{0xc5}, std::byte{0xf9}};
+  CHECK_THAT(damage(codec, encoded, 768), Contains("expected a multiple of 2 decoded bytes, got"));
+}
+
 TEST_CASE("an .xz stream that asks for more memory than its bytes can need is refused", "[io][codec]") {
   if (!has_codec("lzma")) MORSEL_SKIP("no liblzma");
   // An .lzma header: lc 3, lp 0, pb 2, a dictionary of 3 GiB, decoded size unknown.

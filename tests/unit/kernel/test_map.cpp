@@ -89,6 +89,25 @@ TEST_CASE("a user's kernel runs beside built-in operations and is not merged wit
   CHECK(program.to_string() == "r0 = counted(in0)\nr1 = counted(in0)\nout0 = multiply(r0, r1)\n");
 }
 
+TEST_CASE("a user's function gives the same bits on every instruction set", "[kernel]") {
+  // A multiplication and an addition that are contracted into one give other bits than the two.
+  const auto f = [](double x, double y) { return std::sqrt(x * y + x) - y * y; };
+  const UserKernel kernel = make_user_kernel<double, double>("f", f);
+  std::vector<double> x(1000), y(1000), expected(1000);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    x[i] = 1.0 / static_cast<double>(i + 3);
+    y[i] = 1.1 * static_cast<double>(i % 17) + 0.3;
+    const volatile double product = x[i] * y[i], square = y[i] * y[i];
+    expected[i] = std::sqrt(product + x[i]) - square;
+  }
+  const test::LevelGuard guard;
+  for (const SimdLevel level : test::simd_levels()) {
+    set_simd_level(level);
+    CAPTURE(name_of(level));
+    CHECK(run(kernel, {elements(x), elements(y)}).bytes == elements(expected).bytes);
+  }
+}
+
 TEST_CASE("exceptions of a user's function come out as they are", "[kernel]") {
   const UserKernel kernel = make_user_kernel<float>("strict", [](float v) -> float {
     if (v < 0) throw std::domain_error("negative");

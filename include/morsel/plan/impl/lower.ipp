@@ -72,6 +72,9 @@ class Cutter {
     wish_ = std::max<Index>(1, static_cast<Index>(step_bytes) / element_bytes_);
     unit_wish_ = std::max<Index>(
         wish_, static_cast<Index>(std::min<std::size_t>(cost::unit_bytes, 8 * step_bytes)) / element_bytes_);
+    // Where the budget is small, no step is larger than it must be.
+    constexpr Index widening = cost::strip_rows * cost::strip_bytes / cost::step_bytes;
+    wide_wish_ = step_bytes < cost::step_bytes / 8 ? wish_ : widening * wish_;
     if (size_of(stage_.shape) == 0) {
       // Nothing to read; reductions over nothing still have results.
       stage_.units = stage_.steps = stage_.grid;
@@ -173,15 +176,15 @@ class Cutter {
     for (std::size_t i = 0; i < rank_; ++i)
       (is_reduced(group, i) ? leaf : kept) *= is_reduced(group, i) ? units[i].longest() : stage_.shape[i];
     bool pieces = false;
+    const Index wish = fine_ && !group.trailing ? wide_wish_ : wish_;
     if (fine_) {
-      Index columns = std::clamp<Index>(wish_ / leaf, 1, kept);
+      Index columns = std::clamp<Index>(wish / leaf, 1, kept);
       const Index fewest =
           group.trailing || rank_ == 0 ? 1 : std::min<Index>(stage_.shape[rank_ - 1], LeafRows::max_columns);
-      // Long enough runs to read, and states that stay in L2 while one leaf after another merges into them.
-      if (!group.trailing)
-        columns = std::min(columns, static_cast<Index>(cost::strip_bytes) / element_bytes_);
+      // Long runs to read, of as many rows as merge at once.
+      if (!group.trailing) columns = std::min(columns, std::max<Index>(1, wish / cost::strip_rows));
       if (columns < fewest) columns = fewest;
-      pieces = leaf * columns > wish_ && leaf > 1;
+      pieces = leaf * columns > wish && leaf > 1;
       // Strips grow from the last kept axis outwards.
       Index room = columns;
       for (std::size_t i = rank_; i-- > 0;) {
@@ -193,7 +196,7 @@ class Cutter {
       kept = 1;
       for (std::size_t i = 0; i < rank_; ++i)
         if (!is_reduced(group, i)) kept *= units[i].longest();
-      if (pieces) cut_leaf(group, kept, steps);
+      if (pieces) cut_leaf(group, kept, steps, wish);
     } else {
       kept = 1;
       for (std::size_t i = 0; i < rank_; ++i)
@@ -203,7 +206,7 @@ class Cutter {
       Index have = leaf * kept;
       // A native chunk alone is decoded where its leaf lies together; several make rows that are short.
       if (fine_ || have * element_bytes_ < static_cast<Index>(cost::lone_chunk_bytes))
-        merge_leaves(group, steps, have, wish_);
+        merge_leaves(group, steps, have, wish);
       units_from_steps(group, steps, units);
       // A strip is one unit where there are many of them: states need not wait for each other in a tree.
       Index strips = 1;
@@ -237,8 +240,8 @@ class Cutter {
     }
   }
   /// A leaf of `kept` columns is more than a step: pieces in C order of the reduced axes.
-  void cut_leaf(const ReduceGroup& group, Index kept, std::vector<AxisGrid>& steps) const {
-    Index room = std::max<Index>(1, wish_ / kept);
+  void cut_leaf(const ReduceGroup& group, Index kept, std::vector<AxisGrid>& steps, Index wish) const {
+    Index room = std::max<Index>(1, wish / kept);
     if (!group.trailing)
       room = std::max<Index>(static_cast<Index>(row_block),
                              room / static_cast<Index>(row_block) * static_cast<Index>(row_block));
@@ -256,7 +259,7 @@ class Cutter {
 
   Stage& stage_;
   std::size_t rank_;
-  Index element_bytes_ = 1, wish_ = 1, unit_wish_ = 1;
+  Index element_bytes_ = 1, wish_ = 1, wide_wish_ = 1, unit_wish_ = 1;
   bool fine_ = true;
 };
 

@@ -53,6 +53,10 @@ class SzipCodec : public FilterCodec {
     if (bytes == 0) return 0;
     const std::size_t coded = coded_bytes(bytes);
     if (!is_direct()) check_room(coded, scratch.size());
+    // libaec reports a last piece of a sample as a lack of memory.
+    if (coded % sample_bytes_ != 0)
+      corrupt("damaged; expected a multiple of " + std::to_string(sample_bytes_) + " decoded bytes, got " +
+              std::to_string(coded));
     const std::span<std::byte> room = is_direct() ? out.first(bytes) : scratch.first(coded);
     aec_stream stream{};
     stream.next_in = reinterpret_cast<const unsigned char*>(in.data()) + 4;
