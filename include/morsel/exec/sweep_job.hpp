@@ -63,8 +63,9 @@ class SweepJob : public Job, public std::enable_shared_from_this<SweepJob> {
   MORSEL_INLINE void take_part() override;
   /// A lane: blocks in reads for tasks whose data is not cached.
   void read();
-  /// Waits until all threads have left; throws the first error in plan order.
-  void finish();
+  /// Waits until all threads have left; throws the first error in plan order. `ends_run`: nothing of the run
+  /// comes after it.
+  void finish(bool ends_run);
   /// Memory for a nested evaluation inside one of this job's tasks.
   bool reserve(std::size_t bytes);
   void give_back(std::size_t bytes);

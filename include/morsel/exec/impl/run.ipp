@@ -1,8 +1,10 @@
 #pragma once
 
 #include <sys/mman.h>
+#include <atomic>
 #include <cfenv>
 #include <cstdio>
+#include <cstring>
 #include <deque>
 #include <exception>
 #include <morsel/base/bytes.hpp>
@@ -20,10 +22,29 @@ namespace detail {
 /// From here on memory goes straight back to the system; the C library keeps less for the next run, whose
 /// pages need not be made anew.
 inline constexpr std::size_t own_pages_bytes = MiB;
+/// One workspace of at most this waits for the next run that needs as much: of many small runs, each would
+/// have its pages made anew.
+inline constexpr std::size_t idle_bytes = 8 * MiB;
+
+/// The workspace that waits, or null. Its first bytes hold its size.
+MORSEL_INLINE std::atomic<std::byte*>& idle_memory() {
+  static std::atomic<std::byte*> idle{nullptr};
+  return idle;
+}
+
+MORSEL_INLINE std::byte* take_idle_memory(std::size_t bytes) {
+  std::byte* p = idle_memory().exchange(nullptr);
+  std::size_t have = 0;
+  if (p) std::memcpy(&have, p, sizeof have);
+  if (have == bytes) return p;
+  if (p) ::munmap(p, have);
+  return nullptr;
+}
 
 MORSEL_INLINE std::byte* take_memory(std::size_t bytes) {
   if (bytes == 0) bytes = 64;
   if (bytes < own_pages_bytes) return static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
+  if (std::byte* idle = take_idle_memory(bytes)) return idle;
   void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED)
     fail(Errc::io_error, "running a plan: the system gives no memory; expected " + format_bytes(bytes) +
@@ -39,6 +60,15 @@ MORSEL_INLINE void give_memory(std::byte* p, std::size_t bytes) {
     ::operator delete (p, std::align_val_t{64});
   else
     ::munmap(p, bytes);
+}
+
+/// Of a run that is over: may wait for the next one.
+MORSEL_INLINE void retire_memory(std::byte* p, std::size_t bytes) {
+  if (bytes < own_pages_bytes || bytes > idle_bytes) return give_memory(p, bytes);
+  std::memcpy(p, &bytes, sizeof bytes);
+  p = idle_memory().exchange(p);
+  if (p) std::memcpy(&bytes, p, sizeof bytes);
+  give_memory(p, bytes);
 }
 
 /// Default rounding, no traps, denormals on, whatever the program's start-up chose; put back on leaving.
@@ -498,7 +528,7 @@ MORSEL_INLINE void SweepJob::partial() {
   }
 }
 
-MORSEL_INLINE void SweepJob::finish() {
+MORSEL_INLINE void SweepJob::finish(bool ends_run) {
   std::unique_lock lock(mutex_);
   closed_ = true;
   changed_.notify_all();
@@ -507,7 +537,10 @@ MORSEL_INLINE void SweepJob::finish() {
   waiting_.clear();
   held_.clear();
   for (std::byte* memory : free_) {
-    give_memory(memory, sweep_.task_bytes);
+    if (ends_run)
+      retire_memory(memory, sweep_.task_bytes);
+    else
+      give_memory(memory, sweep_.task_bytes);
     run_.booked -= sweep_.task_bytes;
   }
   free_.clear();
@@ -594,7 +627,8 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
       const Index helpers = std::min<Index>(plan.threads - 1, count - 1);
       if (helpers > 0) ThreadPool::process().post(ThreadPool::Kind::worker, static_cast<int>(helpers), job);
       job->take_part();
-      job->finish();
+      // What waits is in no budget: never beside a run that goes on.
+      job->finish(plan.sweeps.size() == 1 && parts.empty() && !current_job());
     };
     if (parts.empty())
       run_sweep(sweep, stages);
