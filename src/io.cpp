@@ -13,6 +13,7 @@
 #include <morsel/io/impl/memmap.ipp>
 #include <morsel/io/impl/memory_source.ipp>
 #include <morsel/io/impl/memory_store.ipp>
+#include <morsel/io/impl/netcdf.ipp>
 #include <morsel/io/impl/npy.ipp>
 #include <morsel/io/impl/npy_sink.ipp>
 #include <morsel/io/impl/npz.ipp>

@@ -45,7 +45,7 @@ def seeds(path):
                 put(b"\x03" + content)
         return
     if name == "files":
-        if path.suffix in (".npy", ".npz"):
+        if path.suffix in (".npy", ".npz") or content[:3] == b"CDF":
             put(content)
         return
     if name == "stores":

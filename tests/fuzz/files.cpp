@@ -1,5 +1,5 @@
-// Any bytes as a .npy or .npz file: it opens or is refused with an error, and what opens computes or fails
-// with an error. Nothing else may happen.
+// Any bytes as a .npy, .npz or NetCDF classic file: it opens or is refused with an error, and what opens
+// computes or fails with an error. Nothing else may happen.
 #include <unistd.h>
 #include <cstdio>
 #include <cstdlib>
@@ -22,7 +22,8 @@ void try_to_sum(const std::string& path) {
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   static const std::string folder = "/dev/shm/morsel-fuzz-" + std::to_string(::getpid());
   const bool zip = size > 2 && data[0] == 'P' && data[1] == 'K';
-  const std::string path = folder + (zip ? ".npz" : ".npy");
+  const bool netcdf = size > 2 && data[0] == 'C' && data[1] == 'D' && data[2] == 'F';
+  const std::string path = folder + (zip ? ".npz" : netcdf ? ".nc" : ".npy");
   {
     std::ofstream file(path, std::ios::binary);
     file.write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
@@ -33,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     } catch (const Error&) {
     }
   };
-  if (zip) {
+  if (zip || netcdf) {
     try {
       if (const auto members = list_path(path))
         for (const auto& member : *members) attempt(path + "/" + member.path);

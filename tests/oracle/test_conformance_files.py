@@ -1,5 +1,5 @@
 """The command against files written by other software: no wrong value, no crash, nothing accepted that must be refused, and
-of the Zarr family and of HDF5 nothing refused but what the manual lists as unsupported."""
+of the Zarr family, NetCDF and HDF5 nothing refused but what the manual lists as unsupported."""
 
 import json
 import os
@@ -16,7 +16,7 @@ if not command or not (directory / "check.py").exists():
     sys.exit(77)
 
 known = json.loads(subprocess.run([command, "doctor", "--json"], capture_output=True, text=True).stdout)["formats"]
-complete = ("zarr_v2", "zarr_v3", "zarr_zip", "n5", *(["hdf5"] if "hdf5" in known else []))
+complete = ("zarr_v2", "zarr_v3", "zarr_zip", "n5", "netcdf3", *(["hdf5"] if "hdf5" in known else []))
 may_refuse = r"pcodec|gdeflate|zarrs\.optional|storage transformer|variable length|vlen|json2|msgpack2|pickle"
 
 

@@ -26,6 +26,11 @@ std::string quote_non_finite(std::string_view json);
 /// `text` as a JSON string, quotes included; bytes that are not UTF-8 become U+FFFD.
 std::string json_string(std::string_view text);
 
+/// The shortest digits that give the number back, with a point or an exponent; "NaN", "Infinity" and
+/// "-Infinity" as strings.
+std::string json_number(float value);
+std::string json_number(double value);
+
 }  // namespace morsel::inline MORSEL_ABI
 
 #if defined(MORSEL_HEADER_ONLY)

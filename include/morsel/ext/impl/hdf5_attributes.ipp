@@ -1,7 +1,5 @@
 #pragma once
 
-#include <charconv>
-#include <cmath>
 #include <morsel/array/attributes.hpp>
 #include <morsel/ext/impl/hdf5_type.ipp>
 #include <morsel/io/attributes_json.hpp>
@@ -121,28 +119,18 @@ class Hdf5JsonWriter {
     const unsigned unused = static_cast<unsigned>(64 - 8 * bytes);
     text += std::to_string(static_cast<std::int64_t>(bits << unused) >> unused);
   }
-  template <class T>
-  void shortest(T value) {
-    if (!std::isfinite(value)) {
-      text += std::isnan(value) ? "\"NaN\"" : value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
-      return;
-    }
-    char digits[64];
-    const auto [end, error] = std::to_chars(digits, digits + sizeof digits, value);
-    std::string number(digits, end);
-    if (number.find_first_of(".e") == std::string::npos) number += ".0";
-    text += number;
-  }
   void number(hid_t type, const std::byte* at) {
     if (H5Tequal(type, H5T_NATIVE_FLOAT) > 0) {
       float value;
       std::memcpy(&value, at, sizeof value);
-      return shortest(value);
+      text += json_number(value);
+      return;
     }
     if (H5Tequal(type, H5T_NATIVE_DOUBLE) > 0) {
       double value;
       std::memcpy(&value, at, sizeof value);
-      return shortest(value);
+      text += json_number(value);
+      return;
     }
     // Other floats through the library, which converts in place.
     std::byte room[64] = {};
@@ -158,7 +146,7 @@ class Hdf5JsonWriter {
     }
     double value;
     std::memcpy(&value, room, sizeof value);
-    shortest(value);
+    text += json_number(value);
   }
   void string(hid_t type, const std::byte* at) {
     if (H5Tis_variable_str(type) > 0) {

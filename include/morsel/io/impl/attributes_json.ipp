@@ -1,5 +1,7 @@
 #pragma once
 
+#include <charconv>
+#include <cmath>
 #include <morsel/io/attributes_json.hpp>
 #include <nlohmann/json.hpp>
 
@@ -63,6 +65,24 @@ MORSEL_INLINE Attributes parse_attributes(std::string_view json_object, std::str
 MORSEL_INLINE std::string json_string(std::string_view text) {
   return nlohmann::json(std::string(text)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
+
+namespace detail {
+
+template <class T>
+std::string json_number_of(T value) {
+  if (!std::isfinite(value))
+    return std::isnan(value) ? "\"NaN\"" : value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+  char digits[64];
+  const auto [end, error] = std::to_chars(digits, digits + sizeof digits, value);
+  std::string number(digits, end);
+  if (number.find_first_of(".e") == std::string::npos) number += ".0";
+  return number;
+}
+
+}  // namespace detail
+
+MORSEL_INLINE std::string json_number(float value) { return detail::json_number_of(value); }
+MORSEL_INLINE std::string json_number(double value) { return detail::json_number_of(value); }
 
 MORSEL_INLINE std::string to_json(const Attributes& attributes, int indent) {
   if (attributes.empty()) return "{}";

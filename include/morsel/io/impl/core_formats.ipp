@@ -55,6 +55,7 @@ MORSEL_INLINE std::optional<std::vector<Member>> npz_members(const Place& place,
 }
 
 std::vector<Format> zarr_formats();  // zarr.ipp
+Format netcdf_format();              // netcdf.ipp
 
 /// The formats that every build opens.
 MORSEL_INLINE std::vector<Format> core_formats() {
@@ -105,6 +106,7 @@ MORSEL_INLINE std::vector<Format> core_formats() {
   npz.list = &npz_members;
   formats.push_back(std::move(npz));
   for (Format& format : zarr_formats()) formats.push_back(std::move(format));
+  formats.push_back(netcdf_format());
   return formats;
 }
 
@@ -131,9 +133,6 @@ MORSEL_INLINE std::vector<Format> known_formats() {
     using namespace std::string_view_literals;
     return place.has_magic("II*\0"sv) || place.has_magic("MM\0*"sv) || place.has_magic("II+\0"sv) ||
            place.has_magic("MM\0+"sv);
-  });
-  add("netcdf", "NetCDF classic file", "", {".nc", ".cdf"}, [](const Place& place) {
-    return place.has_magic("CDF\x01") || place.has_magic("CDF\x02") || place.has_magic("CDF\x05");
   });
   add("mrc", "MRC file", "", {".mrc", ".mrcs"},
       [](const Place& place) { return place.has_magic("MAP ", 208); });

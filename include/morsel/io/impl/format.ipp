@@ -297,5 +297,6 @@ MORSEL_INLINE std::optional<std::vector<Member>> list_path(std::string_view path
 
 }  // namespace morsel::inline MORSEL_ABI
 
-// Needs what is above.
+// Need what is above.
+#include <morsel/io/netcdf.hpp>
 #include <morsel/io/zarr.hpp>
