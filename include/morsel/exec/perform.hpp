@@ -62,7 +62,7 @@ class StageRun {
   const std::vector<std::byte*>& results;
   Counters& counters;
   TaskLayout task;
-  std::vector<std::size_t> workspace_offset;      ///< per expression: the root, then the parts of all ports
+  bool reads_sources_alone = true;
   std::vector<std::vector<ReducerPtr>> reducers;  ///< per group and fold, bound
   std::vector<std::vector<std::vector<ReducerPtr>>> finishers;
 
@@ -153,7 +153,7 @@ class Task {
   void decode(const std::stop_token& stop);
   Fetch fetch_shared(std::size_t number, FetchMode mode, const std::stop_token& stop);
   void evaluate_ports();
-  Access access(const Port& port, std::size_t number, const View& view, const Region& box);
+  Access access(const Stream& stream, const Region& box);
   void store_outputs();
   BufferView place_of(const FetchItem& fetch) const;
   BufferView place_of_store(std::size_t store) const;
@@ -197,7 +197,7 @@ class Task {
   std::vector<Fetched::State> fetch_states_;  // missing: not there, and its place not filled
   bool absent_ = false;                       // some are missing in this step
   std::vector<std::byte> long_zero_;
-  std::vector<BufferView> port_views_;
+  std::vector<BufferView> views_;  // of the ports that the step needs, as layout_.needs
   std::size_t table_at_ = 0;
   std::vector<std::unique_ptr<GroupState>> groups_;
   bool begun_ = false, holds_visit_ = false;

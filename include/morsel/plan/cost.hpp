@@ -39,8 +39,8 @@ inline constexpr std::size_t encoded_bytes = 4 * 1024 * 1024;
 inline constexpr std::size_t part_bytes = 512 * 1024;
 /// Values between that are no larger are computed whole.
 inline constexpr std::size_t small_port_bytes = 4096;
-/// Inputs and nested expressions of one stage; every task looks at each.
-inline constexpr std::size_t most_ports = 8192;
+/// Further ways along which a stage reads inputs and nested expressions: they can grow without bound.
+inline constexpr std::size_t most_read_again = 8192;
 /// Steps whose reads are predicted one by one.
 inline constexpr long long predicted_steps = 1 << 20;
 /// Reads shorter than this on average are worth a note.

@@ -1,6 +1,7 @@
 // Graph to plan: forms stages, cuts them into units and steps that fit the budget, proves the peak.
 #pragma once
 
+#include <algorithm>
 #include <morsel/graph/pass.hpp>
 #include <morsel/plan/plan.hpp>
 
@@ -18,7 +19,7 @@ namespace morsel::inline MORSEL_ABI {
 /// already_exists for a sink that is one of the graph's own sources.
 Plan lower(const Graph& graph, const std::vector<Target>& targets, const Limits& limits);
 
-/// What a step needs: the box of every port, and where it lies in the task's memory.
+/// What a step needs of a port, and where it lies in the task's memory.
 struct PortNeed {
   struct Axis {
     Index lo = 0, hi = 0;
@@ -33,8 +34,11 @@ struct PortNeed {
     /// Place of position `i` in the compacted axis.
     Index locate(Index i) const;
   };
-  std::vector<Axis> axes;
-  bool needed = false;
+  int port = 0;
+  std::vector<Axis> axes;  ///< none for results, which are there whole
+  /// Of the assembled elements; npos: lent, or a part of a shared chunk; in_store: where a store wants them.
+  std::size_t offset = npos;
+  static constexpr std::size_t npos = ~std::size_t{0}, in_store = npos - 1;
   Shape shape() const;  ///< compacted
   Region hull() const;
 };
@@ -42,6 +46,7 @@ struct PortNeed {
 /// One read of a source: a region of one chunk (or any region of a source that reads regions).
 struct FetchItem {
   int port = 0;
+  std::size_t need = 0;  ///< number of the port's need in the layout
   Dims chunk;
   Region region;
   std::size_t encoded_offset = 0, encoded_bytes = 0;  ///< in the task's memory
@@ -54,17 +59,16 @@ struct FetchItem {
 
 /// Where everything of a step lies.
 struct StepLayout {
-  std::vector<PortNeed> needs;
-  /// Of a port's assembled elements; npos: lent, or a part of a shared chunk; in_store: where a store wants
-  /// them.
-  std::vector<std::size_t> port_offset;
+  std::vector<PortNeed> needs;  ///< by port number, of the ports that the step needs: of many, often few
   std::vector<FetchItem> fetches;
   std::size_t shared_offset = 0, shared_room = 0;  ///< encoded bytes of what is decoded as soon as it is read
   std::size_t scratch_offset = 0, scratch_bytes = 0;
   std::size_t table_offset = 0, table_bytes = 0;  ///< offsets of gathered positions
   std::size_t total_bytes = 0;
   std::size_t decoded_bytes = 0;
-  static constexpr std::size_t npos = ~std::size_t{0}, in_store = npos - 1;
+
+  /// Number of a port's need; needs.size() if the step does not need it.
+  std::size_t find(std::size_t port) const;
 };
 
 /// The layout of a step that evaluates `box` of the stage's driver. Pure; used by the planner to size tasks
@@ -73,12 +77,33 @@ StepLayout lay_out(const Stage& stage, const Region& box);
 namespace detail {
 /// ... as far as its needs.
 StepLayout find_needs(const Stage& stage, const Region& box);
+
+/// f(k, place, part) for each operand of a concat that a box touches: where it lies in the concat's array,
+/// and in its own.
+template <class F>
+void for_each_joined(const Port& port, const Region& box, F&& f) {
+  const std::size_t axis = static_cast<std::size_t>(port.axis);
+  const auto& begins = port.begins;
+  const auto first = std::upper_bound(begins.begin(), begins.end(), box.lo[axis]);
+  for (std::size_t k = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, first - begins.begin() - 1));
+       k < port.parts.size() && begins[k] < box.hi[axis]; ++k) {
+    Region place = box;
+    place.lo[axis] = std::max(box.lo[axis], begins[k]);
+    place.hi[axis] = std::min(box.hi[axis], begins[k + 1]);
+    if (place.hi[axis] <= place.lo[axis]) continue;
+    Region part = place;
+    part.lo[axis] -= begins[k];
+    part.hi[axis] -= begins[k];
+    f(k, static_cast<const Region&>(place), static_cast<const Region&>(part));
+  }
+}
 }  // namespace detail
 
 /// Memory of a task beside its step: program workspace, leaf workspaces, leaf and carry states.
 struct TaskLayout {
   std::size_t workspace_offset = 0;
-  std::vector<std::size_t> group_offset;  ///< per group: leaf states, then carry slots
+  std::size_t nested_workspace_offset = 0;  ///< for the expressions of ports, which run one after another
+  std::vector<std::size_t> group_offset;    ///< per group: leaf states, then carry slots
   std::size_t leaf_workspace_offset = 0;
   std::size_t output_offset = 0;  ///< C-order room for outputs that sinks and visitors take
   std::vector<std::size_t> store_offset;

@@ -51,7 +51,7 @@ struct Port {
   Shape shape;
   Grid grid;
   AnyChunkSource source;          ///< source
-  std::string version;            ///< source: what it was when it was opened
+  int data = -1;                  ///< source: ports with the same number read the same data
   bool shared = false;            ///< source: chunks are kept while later units need them
   int into_store = -1;            ///< source: chunks are decoded where this store wants them
   int result = -1;                ///< result: which; kept when a spilled result is read as a source
@@ -60,9 +60,6 @@ struct Port {
   std::vector<Index> begins;      ///< concat: first position of each operand, and the end
   std::shared_ptr<const MapChunksNode> call;  ///< map_chunks
 };
-
-/// Which data a source port reads, and as it was when: two openings of a file that changed in between differ.
-inline std::string data_key(const Port& port) { return port.source.identity() + '\n' + port.version; }
 
 /// Elements of an expression output written to a result as they are.
 struct ResultStore {

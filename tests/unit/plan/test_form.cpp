@@ -160,8 +160,24 @@ TEST_CASE("ways through a graph that cannot be shared are refused, not followed 
     x = plus(concat({take(x, {1, 0, 2}, 0), part(x, "3:")}, 0), take(x, std::vector<Index>(1000, 1), 0));
   CHECK(contains(
       failure_of([&] { plan_of({x}); }),
-      "unsupported: planning 'add': too many inputs and nested expressions in one pass over an array; "
-      "expected at most 8192, got more"));
+      "unsupported: planning 'add': too many inputs and nested expressions that one pass over an array reads "
+      "along several ways; expected at most 8192 further ways, got more"));
+}
+
+TEST_CASE("of many joined arrays a step looks at those that it needs", "[plan][form]") {
+  // More than any limit on ways to read, and quadratic work would take minutes.
+  std::vector<Edge> parts;
+  for (int i = 0; i < 20'000; ++i) parts.push_back(Counted::make({3}, {3}).edge);
+  const Edge joined = concat(parts, 0);
+  const Plan plan = plan_of({joined});
+  REQUIRE(plan.stages.size() == 1);
+  const Stage& stage = plan.stages[0];
+  CHECK(stage.ports.size() == 20'001);
+  const Region box{{30'001}, {30'008}};
+  const StepLayout layout = lay_out(stage, box);
+  CHECK(layout.needs.size() == 4);  // the join, and three arrays
+  CHECK(layout.fetches.size() == 3);
+  CHECK(test::element<double>(value_of(reduced(Reduction::sum, joined))) == 20'000 * 3);
 }
 
 TEST_CASE("planning gives up when it is asked to stop", "[plan]") {

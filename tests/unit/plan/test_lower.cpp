@@ -128,10 +128,10 @@ TEST_CASE("the parts of a step's memory do not overlap", "[plan]") {
         const auto add = [&](std::size_t begin, std::size_t bytes) {
           if (bytes > 0) parts.emplace_back(begin, begin + bytes);
         };
-        for (std::size_t p = 0; p < stage.ports.size(); ++p)
-          if (layout.needs[p].needed && layout.port_offset[p] < StepLayout::in_store)
-            add(layout.port_offset[p], static_cast<std::size_t>(size_of(layout.needs[p].shape())) *
-                                           stage.ports[p].dtype.item_bytes());
+        for (const PortNeed& need : layout.needs)
+          if (need.offset < PortNeed::in_store)
+            add(need.offset, static_cast<std::size_t>(size_of(need.shape())) *
+                                 stage.ports[static_cast<std::size_t>(need.port)].dtype.item_bytes());
         // Placed reads lie in their port's array on purpose, and what is decoded at once shares one room.
         for (const FetchItem& f : layout.fetches)
           if (!f.placed && !f.shared && !f.at_once) add(f.encoded_offset, f.encoded_bytes);

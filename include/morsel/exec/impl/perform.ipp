@@ -262,9 +262,7 @@ struct Task::GroupState {
   std::byte* set(std::size_t k) const { return memory + k * set_bytes; }
 };
 
-MORSEL_INLINE Task::Task(StageRun& stage, std::byte* memory) : run_(stage), memory_(memory) {
-  port_views_.resize(stage.stage.ports.size());
-}
+MORSEL_INLINE Task::Task(StageRun& stage, std::byte* memory) : run_(stage), memory_(memory) {}
 MORSEL_INLINE Task::~Task() {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     if (!groups_[g]) continue;
@@ -394,14 +392,14 @@ MORSEL_INLINE Task::Fetch Task::fetch_shared(std::size_t number, FetchMode mode,
                                              const std::stop_token& stop) {
   const FetchItem& f = layout_.fetches[number];
   const Port& port = run_.stage.ports[static_cast<std::size_t>(f.port)];
-  const std::string key = data_key(port);
   int found = -1;
   const std::size_t place = static_cast<std::size_t>(unit_number_);
   for (std::size_t k = sweep_->need_begin[place]; k < sweep_->need_begin[place + 1] && found < 0; ++k) {
     const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(sweep_->needs[k])];
     const Port& other =
         run_.plan.stages[static_cast<std::size_t>(chunk.stage)].ports[static_cast<std::size_t>(chunk.port)];
-    if (chunk.chunk == f.chunk && data_key(other) == key && other.grid == port.grid) found = sweep_->needs[k];
+    if (chunk.chunk == f.chunk && other.data == port.data && other.grid == port.grid)
+      found = sweep_->needs[k];
   }
   if (found < 0) fail(Errc::internal_error, "reading a shared chunk: it is not in the plan");
   shared_of_[number] = found;
@@ -465,21 +463,20 @@ MORSEL_INLINE bool Task::may_go_on() {
 MORSEL_INLINE void Task::open_ports() {
   const Stage& stage = run_.stage;
   std::byte* step = memory_ + run_.task.step_offset;
-  for (std::size_t p = 0; p < stage.ports.size(); ++p) {
-    const Port& port = stage.ports[p];
-    const PortNeed& need = layout_.needs[p];
-    if (!need.needed) continue;
-    const std::size_t offset = layout_.port_offset[p];
+  views_.assign(layout_.needs.size(), BufferView());
+  for (std::size_t n = 0; n < views_.size(); ++n) {
+    const PortNeed& need = layout_.needs[n];
+    const Port& port = stage.ports[static_cast<std::size_t>(need.port)];
     if (port.kind == Port::Kind::result) {
-      port_views_[p] = run_.result_view(port.result);
+      views_[n] = run_.result_view(port.result);
     } else if (port.kind == Port::Kind::source && port.source.spec().lends) {
-      port_views_[p] = port.source.lend(need.hull());
-    } else if (offset == StepLayout::in_store) {
-      port_views_[p] = place_of_store(static_cast<std::size_t>(port.into_store));
-    } else if (offset != StepLayout::npos) {
-      port_views_[p] = BufferView::c_order(
-          step + offset, port.kind == Port::Kind::source ? need.shape() : need.hull().shape(),
-          port.dtype.item_bytes());
+      views_[n] = port.source.lend(need.hull());
+    } else if (need.offset == PortNeed::in_store) {
+      views_[n] = place_of_store(static_cast<std::size_t>(port.into_store));
+    } else if (need.offset != PortNeed::npos) {
+      views_[n] = BufferView::c_order(step + need.offset,
+                                      port.kind == Port::Kind::source ? need.shape() : need.hull().shape(),
+                                      port.dtype.item_bytes());
     }
   }
 }
@@ -505,23 +502,21 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
   for (std::size_t i = 0; i < layout_.fetches.size(); ++i) {
     // The part of the one shared chunk.
     const FetchItem& f = layout_.fetches[i];
-    const std::size_t p = static_cast<std::size_t>(f.port);
-    if (!f.shared || layout_.port_offset[p] != StepLayout::npos) continue;
+    if (!f.shared || layout_.needs[f.need].offset != PortNeed::npos) continue;
     const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(shared_of_[i])];
-    port_views_[p] = BufferView::c_order(window_->entries[static_cast<std::size_t>(shared_of_[i])].memory,
-                                         chunk.region.shape(), stage.ports[p].dtype.item_bytes())
+    views_[f.need] = BufferView::c_order(window_->entries[static_cast<std::size_t>(shared_of_[i])].memory,
+                                         chunk.region.shape(),
+                                         stage.ports[static_cast<std::size_t>(f.port)].dtype.item_bytes())
                          .part(chunk.region, f.region);
   }
   // Reductions take chunks that are not there as one value, so that no memory is filled.
-  bool may_stay_absent = stage.stores.empty();
-  for (const Port& port : stage.ports) may_stay_absent &= port.kind == Port::Kind::source;
+  const bool may_stay_absent = stage.stores.empty() && run_.reads_sources_alone;
   absent_ = false;
   for (std::size_t i = 0; i < layout_.fetches.size(); ++i) {
     if (stop.stop_requested()) return;
     const FetchItem& f = layout_.fetches[i];
-    const std::size_t p = static_cast<std::size_t>(f.port);
-    const Port& port = stage.ports[p];
-    if (f.shared && layout_.port_offset[p] == StepLayout::npos) continue;
+    const Port& port = stage.ports[static_cast<std::size_t>(f.port)];
+    if (f.shared && layout_.needs[f.need].offset == PortNeed::npos) continue;
     if (f.at_once) continue;
     if (f.shared) {
       const SharedChunk& chunk = sweep_->chunks[static_cast<std::size_t>(shared_of_[i])];
@@ -543,14 +538,13 @@ MORSEL_INLINE void Task::decode(const std::stop_token& stop) {
 
 /// Where the elements of a fetch belong in the port's array.
 MORSEL_INLINE BufferView Task::place_of(const FetchItem& f) const {
-  const std::size_t p = static_cast<std::size_t>(f.port);
-  const PortNeed& need = layout_.needs[p];
+  const PortNeed& need = layout_.needs[f.need];
   Region place = f.region;
   for (std::size_t a = 0; a < place.lo.size(); ++a) {
     place.lo[a] = need.axes[a].locate(f.region.lo[a]);
     place.hi[a] = place.lo[a] + f.region.hi[a] - f.region.lo[a];
   }
-  return port_views_[p].part(Region::of(port_views_[p].shape), place);
+  return views_[f.need].part(Region::of(views_[f.need].shape), place);
 }
 
 /// The value of chunks that are not there: one element.
@@ -569,9 +563,11 @@ MORSEL_INLINE void Task::fill_absent(std::size_t fetch) {
   fetch_states_[fetch] = Fetched::State::filled;
 }
 
-MORSEL_INLINE Task::Access Task::access(const Port& port, std::size_t number, const View& view,
-                                        const Region& box) {
-  const BufferView& values = port_views_[number];
+MORSEL_INLINE Task::Access Task::access(const Stream& stream, const Region& box) {
+  const Port& port = run_.stage.ports[static_cast<std::size_t>(stream.port)];
+  const View& view = stream.view;
+  const std::size_t number = layout_.find(static_cast<std::size_t>(stream.port));
+  const BufferView& values = views_[number];
   const PortNeed& need = layout_.needs[number];
   const bool whole = port.kind == Port::Kind::result;
   Access access;
@@ -622,12 +618,8 @@ MORSEL_INLINE Task::Access Task::access(const Port& port, std::size_t number, co
 
 MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_t workspace,
                                         const Region& box, const std::vector<BufferView>& outputs) {
-  const Stage& stage = run_.stage;
   std::vector<Access> streams;
-  for (const Stream& stream : expression.streams) {
-    const std::size_t p = static_cast<std::size_t>(stream.port);
-    streams.push_back(access(stage.ports[p], p, stream.view, box));
-  }
+  for (const Stream& stream : expression.streams) streams.push_back(access(stream, box));
   const Shape shape = box.shape();
   // Streams passed on: plain copies.
   for (std::size_t k = 0; k < expression.outputs.size(); ++k) {
@@ -724,34 +716,25 @@ MORSEL_INLINE void Task::run_expression(const Expression& expression, std::size_
 
 MORSEL_INLINE void Task::evaluate_ports() {
   const Stage& stage = run_.stage;
-  std::size_t part_number = 1;
-  for (std::size_t p = 0; p < stage.ports.size(); ++p) {
-    const Port& port = stage.ports[p];
-    const std::size_t first = part_number;
-    part_number += port.parts.size();
-    if (!layout_.needs[p].needed || port.parts.empty()) continue;
-    const Region hull = layout_.needs[p].hull();
+  const std::size_t workspace = run_.task.nested_workspace_offset;
+  for (std::size_t n = 0; n < views_.size(); ++n) {
+    const PortNeed& need = layout_.needs[n];
+    const Port& port = stage.ports[static_cast<std::size_t>(need.port)];
+    if (port.parts.empty()) continue;
+    const Region hull = need.hull();
     if (port.kind == Port::Kind::expression) {
-      run_expression(port.parts[0], run_.workspace_offset[first], hull, {port_views_[p]});
+      run_expression(port.parts[0], workspace, hull, {views_[n]});
     } else if (port.kind == Port::Kind::concat) {
-      const std::size_t axis = static_cast<std::size_t>(port.axis);
-      for (std::size_t k = 0; k < port.parts.size(); ++k) {
-        Region part = hull;
-        part.lo[axis] = std::max(hull.lo[axis], port.begins[k]);
-        part.hi[axis] = std::min(hull.hi[axis], port.begins[k + 1]);
-        if (part.hi[axis] <= part.lo[axis]) continue;
-        const BufferView place = port_views_[p].part(hull, part);
-        part.lo[axis] -= port.begins[k];
-        part.hi[axis] -= port.begins[k];
-        run_expression(port.parts[k], run_.workspace_offset[first + k], part, {place});
-      }
+      for_each_joined(port, hull, [&](std::size_t k, const Region& place, const Region& part) {
+        run_expression(port.parts[k], workspace, part, {views_[n].part(hull, place)});
+      });
     } else {
       std::vector<BufferView> inputs;
-      std::byte* at = port_views_[p].data + aligned(port_views_[p].size_bytes());
+      std::byte* at = views_[n].data + aligned(views_[n].size_bytes());
       for (std::size_t k = 0; k < port.parts.size(); ++k) {
         inputs.push_back(BufferView::c_order(at, hull.shape(), port.parts[k].outputs[0].dtype.item_bytes()));
         at += aligned(inputs.back().size_bytes());
-        run_expression(port.parts[k], run_.workspace_offset[first + k], hull, {inputs.back()});
+        run_expression(port.parts[k], workspace, hull, {inputs.back()});
       }
       ChunkInfo info;
       info.region = hull;
@@ -759,7 +742,7 @@ MORSEL_INLINE void Task::evaluate_ports() {
       info.number = port.grid.number(info.position);
       info.count = port.grid.count();
       try {
-        port.call->function(info, inputs, port_views_[p]);
+        port.call->function(info, inputs, views_[n]);
       } catch (...) {
         rethrow_user_error("computing chunk " + to_string(info.position) + " of '" + port.name + "'");
       }
@@ -794,7 +777,7 @@ MORSEL_INLINE void Task::store_outputs() {
       outputs[k] = place_of_store(i);
     }
   }
-  run_expression(stage.expression, run_.workspace_offset[0], box_, outputs);
+  run_expression(stage.expression, run_.task.workspace_offset, box_, outputs);
   for (std::size_t i = 0; i < stage.stores.size(); ++i) {
     const ResultStore& store = stage.stores[i];
     const std::size_t k = static_cast<std::size_t>(store.output);
@@ -876,9 +859,10 @@ MORSEL_INLINE bool Task::compute(const std::stop_token& stop) {
   } catch (...) {
     rethrow_user_error("computing '" + run_.stage.name + "' at " + to_string(box_));
   }
-  for (std::size_t p = 0; p < run_.stage.ports.size(); ++p)
-    if (run_.stage.ports[p].kind == Port::Kind::source && layout_.needs[p].needed)
-      run_.stage.ports[p].source.release(layout_.needs[p].hull());
+  for (const PortNeed& need : layout_.needs)
+    if (const Port& port = run_.stage.ports[static_cast<std::size_t>(need.port)];
+        port.kind == Port::Kind::source)
+      port.source.release(need.hull());
   return next_step();
 }
 

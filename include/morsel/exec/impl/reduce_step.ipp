@@ -236,8 +236,7 @@ MORSEL_INLINE Task::Walk Task::begin_walk(std::size_t g) {
   Walk walk;
   table_at_ = run_.task.step_offset + layout_.table_offset;
   for (const Stream& stream : expression.streams) {
-    const std::size_t p = static_cast<std::size_t>(stream.port);
-    walk.streams.push_back(access(stage.ports[p], p, stream.view, box_));
+    walk.streams.push_back(access(stream, box_));
     for (const Index* table : walk.streams.back().tables) walk.tables |= table != nullptr;
   }
   walk.bundles = !group.trailing && !group.per_chunk && !walk.tables;
@@ -266,7 +265,7 @@ MORSEL_INLINE Task::Walk Task::begin_walk(std::size_t g) {
   }
   walk.room_bytes = aligned((group.trailing ? 2 * run_block : row_block * LeafRows::max_columns) * 16);
   if (walk.any_program)
-    walk.evaluator = std::make_unique<Evaluator>(expression, memory_ + run_.workspace_offset[0], &stop_);
+    walk.evaluator = std::make_unique<Evaluator>(expression, memory_ + run_.task.workspace_offset, &stop_);
   const std::size_t s = walk.streams.size();
   walk.start = walk.leaf_steps = Nest::Offsets(s + 2, 0);
   walk.bases.resize(s);

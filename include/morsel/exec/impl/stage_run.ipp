@@ -13,14 +13,7 @@ MORSEL_INLINE StageRun::StageRun(const Plan& the_plan, const Stage& the_stage,
                                  const std::vector<std::byte*>& the_results, Counters& the_counters)
     : plan(the_plan), stage(the_stage), targets(the_targets), results(the_results), counters(the_counters) {
   task = lay_out_task(stage, &targets, plan.results);
-  std::size_t at = task.workspace_offset;
-  workspace_offset.push_back(at);
-  at += expression_workspace_bytes(stage.expression);
-  for (const Port& port : stage.ports)
-    for (const Expression& part : port.parts) {
-      workspace_offset.push_back(at);
-      at += expression_workspace_bytes(part);
-    }
+  for (const Port& port : stage.ports) reads_sources_alone &= port.kind == Port::Kind::source;
   for (const ReduceGroup& group : stage.groups) {
     reducers.emplace_back();
     finishers.emplace_back();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <morsel/base/bytes.hpp>
 #include <morsel/plan/plan.hpp>
 #include <nlohmann/json.hpp>
@@ -68,11 +69,10 @@ MORSEL_INLINE std::vector<std::string> describe_outputs(const Stage& stage, cons
 /// " (again: ...)" for a port whose source is read before, or nothing.
 MORSEL_INLINE std::string describe_reread(const Plan& plan, const Stage& stage, const Port& port) {
   if (port.kind != Port::Kind::source || port.result >= 0 || !port.source.spec().does_io) return {};
-  const std::string id = data_key(port);
   for (const Stage& earlier : plan.stages)
     for (const Port& other : earlier.ports) {
       if (&other == &port) return {};
-      if (other.kind != Port::Kind::source || other.result >= 0 || data_key(other) != id) continue;
+      if (other.kind != Port::Kind::source || other.result >= 0 || other.data != port.data) continue;
       if (earlier.pass < stage.pass)
         return " (again: pass " + std::to_string(earlier.pass + 1) + " reads it too)";
       return port.shared && other.shared && port.grid == other.grid
@@ -101,7 +101,7 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
     return static_cast<int>(p.boxes.size()) - 1;
   };
   std::vector<int> result_box(plan.results.size(), -1);
-  std::vector<std::pair<std::string, int>> source_box;
+  std::map<std::pair<int, int>, int> source_box;  // by pass and data
   for (const Stage& stage : plan.stages) {
     std::vector<std::string> lines{"pass " + std::to_string(stage.pass + 1) + ": " + stage.name};
     const std::size_t ops = stage.expression.program.instruction_count();
@@ -116,17 +116,16 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
         from.push_back(result_box[static_cast<std::size_t>(port.result)]);
       } else if (port.kind == Port::Kind::source) {
         // Once per pass: a source that is read again is drawn again.
-        const std::string id = std::to_string(stage.pass) + " " + data_key(port);
-        const auto known =
-            std::find_if(source_box.begin(), source_box.end(), [&](const auto& b) { return b.first == id; });
+        const std::pair id(stage.pass, port.data);
+        const auto known = source_box.find(id);
         if (known != source_box.end()) {
           from.push_back(known->second);
         } else {
-          source_box.emplace_back(
-              id, add({port.name, port.dtype.name() + " " + to_string(port.shape),
-                       std::to_string(port.grid.count()) + (port.grid.count() == 1 ? " chunk" : " chunks")},
-                      2 * stage.pass, "#dbe9f6"));
-          from.push_back(source_box.back().second);
+          from.push_back(
+              add({port.name, port.dtype.name() + " " + to_string(port.shape),
+                   std::to_string(port.grid.count()) + (port.grid.count() == 1 ? " chunk" : " chunks")},
+                  2 * stage.pass, "#dbe9f6"));
+          source_box.emplace(id, from.back());
         }
       }
     }

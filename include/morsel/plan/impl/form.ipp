@@ -121,6 +121,8 @@ struct StageBuild {
     Placement place;  ///< of the port it was made for
   };
   std::map<std::pair<const Node*, int>, std::vector<KnownPort>> ports;  // by node and origin
+  std::unordered_set<const Node*> read;                                 // through ports
+  std::size_t read_again = 0;                                           // ports beyond one of each
 };
 
 class Former {
@@ -526,13 +528,15 @@ class Former {
       building.port.parts.push_back(part.finish(options_));
       building.parts[k].reset();
     }
-    if (build.stage.ports.size() >= cost::most_ports)
-      fail(Errc::unsupported, "planning '" + build.stage.name +
-                                  "': too many inputs and nested expressions in one pass over an array; "
-                                  "expected at most " +
-                                  std::to_string(cost::most_ports) +
-                                  ", got more (parts that are joined again and again are read along many "
-                                  "ways: save or compute a value in between)");
+    build.read_again += !build.read.insert(entry.node.get()).second;
+    if (build.read_again > cost::most_read_again)
+      fail(Errc::unsupported,
+           "planning '" + build.stage.name +
+               "': too many inputs and nested expressions that one pass over an array reads "
+               "along several ways; expected at most " +
+               std::to_string(cost::most_read_again) +
+               " further ways, got more (parts that are joined again and again are read "
+               "so: save or compute a value in between)");
     build.stage.ports.push_back(std::move(building.port));
     const int number = static_cast<int>(build.stage.ports.size()) - 1;
     build.ports[{entry.node.get(), building.place.origin}].push_back({number, std::move(building.place)});
@@ -653,18 +657,18 @@ class Former {
              "planning: the result of '" + node.name + "' is not made before it is read");
       port.kind = Port::Kind::result;
       port.result = made->second;
+      port.data = -2 - port.result;  // where it is spilled
       port.grid = Grid::whole(node.shape());
     }
   }
   void describe_source(const SourceNode& source, Port& port) {
     port.source = source.source;
-    port.version = source.version;
     if (!source.source.spec().reads_regions) port.grid = source.source.spec().grid;
-    const auto planned = [&](const PlannedSource& s) {
-      return s.source.identity() == source.source.identity() && s.version == source.version;
-    };
-    if (std::none_of(plan_.sources.begin(), plan_.sources.end(), planned))
-      plan_.sources.push_back({source.source, source.version});
+    // Two openings of a file that changed in between differ.
+    const auto [known, is_new] = data_.emplace(source.source.identity() + '\n' + source.version,
+                                               static_cast<int>(plan_.sources.size()));
+    if (is_new) plan_.sources.push_back({source.source, source.version});
+    port.data = known->second;
   }
   /// Positions of an operand move with those of the concat, so far as they are its own.
   static Placement place_of_part(StageBuild& build, const Placement& joined, std::size_t axis, Index begin,
@@ -687,6 +691,7 @@ class Former {
   CompileOptions options_;
   bool fuse_ = true, share_ = true;
   std::vector<std::unique_ptr<StageBuild>> builds_;
+  std::unordered_map<std::string, int> data_;  // by identity and version: numbers of the plan's sources
   std::unordered_map<const Node*, int> result_of_;
   std::unordered_set<const Node*> crowded_;  // computed whole, for they are read through too many views
   std::vector<int> pass_of_result_;

@@ -32,6 +32,21 @@ MORSEL_INLINE Region PortNeed::hull() const {
 
 namespace detail {
 
+MORSEL_INLINE std::vector<PortNeed>::const_iterator need_from(const std::vector<PortNeed>& needs, int port) {
+  return std::lower_bound(needs.begin(), needs.end(), port,
+                          [](const PortNeed& need, int p) { return need.port < p; });
+}
+
+}  // namespace detail
+
+MORSEL_INLINE std::size_t StepLayout::find(std::size_t port) const {
+  const auto at = detail::need_from(needs, static_cast<int>(port));
+  if (at == needs.end() || at->port != static_cast<int>(port)) return needs.size();
+  return static_cast<std::size_t>(at - needs.begin());
+}
+
+namespace detail {
+
 inline constexpr std::size_t memory_alignment = 64;
 
 MORSEL_INLINE bool is_reduced(const ReduceGroup& group, std::size_t axis) {
@@ -163,25 +178,28 @@ MORSEL_INLINE void add_needs(const Stage& stage, const Expression& expression, c
   std::vector<PortNeed>& needs = layout.needs;
   for (const Stream& stream : expression.streams) {
     const Port& port = stage.ports[static_cast<std::size_t>(stream.port)];
-    PortNeed& need = needs[static_cast<std::size_t>(stream.port)];
+    const bool is_last = needs.empty() || needs.back().port < stream.port;
+    auto at = is_last ? needs.end() : needs.begin() + (need_from(needs, stream.port) - needs.begin());
+    const bool is_new = at == needs.end() || at->port != stream.port;
+    if (is_new) {
+      at = needs.insert(at, PortNeed());
+      at->port = stream.port;
+    }
+    PortNeed& need = *at;
     for (const AxisMap& map : stream.view.maps)
       if (needs_table(port, map))
         layout.table_bytes += aligned(static_cast<std::size_t>(box.hi[static_cast<std::size_t>(map.axis)] -
                                                                box.lo[static_cast<std::size_t>(map.axis)]) *
                                       sizeof(Index));
-    if (port.kind == Port::Kind::result) {
-      need.needed = true;
-      continue;
-    }
-    if (need.axes.empty()) need.axes.resize(stream.view.maps.size());
+    if (port.kind == Port::Kind::result) continue;
+    if (is_new) need.axes.resize(stream.view.maps.size());
     for (std::size_t i = 0; i < stream.view.maps.size(); ++i) {
-      const PortNeed::Axis axis = axis_need(port, i, stream.view.maps[i], box);
-      if (need.needed)
-        unite(need.axes[i], axis);
+      PortNeed::Axis axis = axis_need(port, i, stream.view.maps[i], box);
+      if (is_new)
+        need.axes[i] = std::move(axis);
       else
-        need.axes[i] = axis;
+        unite(need.axes[i], axis);
     }
-    need.needed = true;
   }
 }
 
@@ -231,27 +249,24 @@ MORSEL_INLINE Shape written_part(const Stage& stage, const Shape& step) {
   return part;
 }
 
-/// The needs of all ports, and the bytes of the tables that gather.
+/// The needs of the ports, and the bytes of the tables that gather.
 MORSEL_INLINE StepLayout find_needs(const Stage& stage, const Region& box) {
   StepLayout layout;
-  layout.needs.resize(stage.ports.size());
-  layout.port_offset.assign(stage.ports.size(), StepLayout::npos);
   add_needs(stage, stage.expression, box, layout);
-  for (std::size_t p = stage.ports.size(); p-- > 0;) {
-    const Port& port = stage.ports[p];
-    if (!layout.needs[p].needed) continue;
+  // A port refers to lower ones alone: from the last one down, each is complete when its turn comes.
+  for (std::size_t left = layout.needs.size(); left > 0;) {
+    const int number = layout.needs[left - 1].port;
+    const Port& port = stage.ports[static_cast<std::size_t>(number)];
     if (port.kind == Port::Kind::concat) {
-      const Region hull = layout.needs[p].hull();
-      const std::size_t axis = static_cast<std::size_t>(port.axis);
-      for (std::size_t k = 0; k < port.parts.size(); ++k) {
-        Region part = hull;
-        part.lo[axis] = std::max(hull.lo[axis], port.begins[k]) - port.begins[k];
-        part.hi[axis] = std::min(hull.hi[axis], port.begins[k + 1]) - port.begins[k];
-        if (part.hi[axis] > part.lo[axis]) add_needs(stage, port.parts[k], part, layout);
-      }
+      for_each_joined(port, layout.needs[left - 1].hull(),
+                      [&](std::size_t k, const Region&, const Region& part) {
+                        add_needs(stage, port.parts[k], part, layout);
+                      });
     } else if (port.kind == Port::Kind::expression || port.kind == Port::Kind::map_chunks) {
-      for (const Expression& part : port.parts) add_needs(stage, part, layout.needs[p].hull(), layout);
+      const Region hull = layout.needs[left - 1].hull();
+      for (const Expression& part : port.parts) add_needs(stage, part, hull, layout);
     }
+    left = static_cast<std::size_t>(need_from(layout.needs, number) - layout.needs.begin());
   }
   for (PortNeed& need : layout.needs)
     for (PortNeed::Axis& axis : need.axes) {
@@ -275,14 +290,14 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
     at += aligned(bytes);
     return offset;
   };
-  for (std::size_t p = 0; p < stage.ports.size(); ++p) {
-    const Port& port = stage.ports[p];
-    PortNeed& need = layout.needs[p];
-    if (!need.needed || port.kind == Port::Kind::result) continue;
+  for (std::size_t number = 0; number < layout.needs.size(); ++number) {
+    PortNeed& need = layout.needs[number];
+    const Port& port = stage.ports[static_cast<std::size_t>(need.port)];
+    if (port.kind == Port::Kind::result) continue;
     const std::size_t item = port.dtype.item_bytes();
     if (port.kind != Port::Kind::source) {
       std::size_t bytes = static_cast<std::size_t>(need.hull().size()) * item;
-      layout.port_offset[p] = take(bytes);
+      need.offset = take(bytes);
       // The inputs of a map_chunks function are handed over as arrays of their own.
       if (port.kind == Port::Kind::map_chunks) {
         for (const Expression& part : port.parts)
@@ -302,7 +317,8 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
         for_each_position(port.grid.overlapping(segment), [&](const Dims& chunk) {
           const Region whole = port.grid.region(chunk);
           FetchItem f;
-          f.port = static_cast<int>(p);
+          f.port = need.port;
+          f.need = number;
           f.chunk = chunk;
           f.region = intersect(segment, whole);
           f.shared = true;
@@ -316,19 +332,19 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
       // One chunk is used where it lies; several are put together.
       const bool single = !layout.fetches.empty() && layout.fetches.back().region == need.hull();
       if (!single)
-        layout.port_offset[p] = port.into_store >= 0 ? StepLayout::in_store
-                                                     : take(static_cast<std::size_t>(size_of(shape)) * item);
+        need.offset =
+            port.into_store >= 0 ? PortNeed::in_store : take(static_cast<std::size_t>(size_of(shape)) * item);
       continue;
     }
     const bool in_store = port.into_store >= 0;
-    layout.port_offset[p] =
-        in_store ? StepLayout::in_store : take(static_cast<std::size_t>(size_of(shape)) * item);
+    need.offset = in_store ? PortNeed::in_store : take(static_cast<std::size_t>(size_of(shape)) * item);
     const std::size_t first_fetch = layout.fetches.size();
     const Dims strides = c_strides(shape, static_cast<Index>(item));
     for_each_segment_box(need, [&](const Region& segment) {
       const auto fetch = [&](const Dims& chunk, const Region& region) {
         FetchItem f;
-        f.port = static_cast<int>(p);
+        f.port = need.port;
+        f.need = number;
         f.chunk = chunk;
         f.region = region;
         const FetchCost cost = port.source.cost(chunk, region);
@@ -339,7 +355,7 @@ MORSEL_INLINE StepLayout lay_out(const Stage& stage, const Region& box) {
         f.placed = cost.in_place && contiguous && !in_store;
         f.scratch_bytes = cost.scratch_bytes + (contiguous && !in_store ? 0 : cost.strided_scratch_bytes);
         if (f.placed) {
-          f.encoded_offset = layout.port_offset[p];
+          f.encoded_offset = need.offset;
           for (std::size_t i = 0; i < shape.size(); ++i)
             f.encoded_offset += static_cast<std::size_t>(place.lo[i] * strides[i]);
         }
@@ -439,8 +455,10 @@ MORSEL_INLINE TaskLayout lay_out_task(const Stage& stage, const std::vector<Targ
   };
   layout.workspace_offset = at;
   take(expression_workspace_bytes(stage.expression));
+  std::size_t nested = 0;
   for (const Port& port : stage.ports)
-    for (const Expression& part : port.parts) take(expression_workspace_bytes(part));
+    for (const Expression& part : port.parts) nested = std::max(nested, expression_workspace_bytes(part));
+  layout.nested_workspace_offset = take(nested);
   const Shape unit = stage.units.chunk_shape(), step = stage.steps.chunk_shape();
   std::size_t leaf_bytes = 0;
   for (const ReduceGroup& group : stage.groups) {

@@ -551,8 +551,9 @@ MORSEL_INLINE void refuse_overlaps(const Plan& plan, const std::vector<Target>& 
         if (port.kind != Port::Kind::source || !port.source.spec().lends || port.source.spec().does_io)
           continue;
         if (!all) all = find_needs(stage, Region::of(stage.shape));
-        if (!all->needs[p].needed) continue;
-        const Region hull = all->needs[p].hull();
+        const std::size_t need = all->find(p);
+        if (need == all->needs.size()) continue;
+        const Region hull = all->needs[need].hull();
         const BufferView from = port.source.lend(hull);
         const auto [from_begin, from_end] = byte_range(from);
         if (from_end <= begin || end <= from_begin) continue;
@@ -578,7 +579,7 @@ MORSEL_INLINE void refuse_overlaps(const Plan& plan, const std::vector<Target>& 
 MORSEL_INLINE Index count_chunks(const Plan& plan) {
   struct Reader {
     int pass;
-    std::string source;
+    int data;
     const Port* port;
     ChunkRanges touched;
   };
@@ -586,12 +587,13 @@ MORSEL_INLINE Index count_chunks(const Plan& plan) {
   for (const Stage& stage : plan.stages) {
     if (size_of(stage.shape) == 0) continue;
     const StepLayout all = find_needs(stage, Region::of(stage.shape));
-    for (std::size_t p = 0; p < stage.ports.size(); ++p)
-      if (const Port& port = stage.ports[p]; port.kind == Port::Kind::source && all.needs[p].needed)
-        readers.push_back({stage.pass, data_key(port), &port, touched_chunks(port, all.needs[p])});
+    for (const PortNeed& need : all.needs)
+      if (const Port& port = stage.ports[static_cast<std::size_t>(need.port)];
+          port.kind == Port::Kind::source)
+        readers.push_back({stage.pass, port.data, &port, touched_chunks(port, need)});
   }
   sort_stably(readers, [](const Reader& a, const Reader& b) {
-    return std::tie(a.pass, a.source) < std::tie(b.pass, b.source);
+    return std::tie(a.pass, a.data) < std::tie(b.pass, b.data);
   });
   constexpr Index most_marked = Index{1} << 20;
   Index chunks = 0;
@@ -600,8 +602,7 @@ MORSEL_INLINE Index count_chunks(const Plan& plan) {
     const Grid& grid = first.port->grid;
     bool alike = true;
     for (end = begin + 1;
-         end < readers.size() && readers[end].pass == first.pass && readers[end].source == first.source;
-         ++end)
+         end < readers.size() && readers[end].pass == first.pass && readers[end].data == first.data; ++end)
       alike &= readers[end].touched == first.touched && readers[end].port->grid == grid;
     if (alike || grid.count() > most_marked) {
       Index most = 0;

@@ -63,7 +63,8 @@ MORSEL_INLINE bool reads_parts(const Stage& stage, std::size_t port_number) {
   const std::optional<ChunkCut> cut = chunk_cut(stage, port);
   if (!cut || stage.steps.count() == 0) return false;
   const auto is_cheap = [&](Index step) {
-    const Region need = find_needs(stage, stage.steps.region(step)).needs[port_number].hull();
+    const StepLayout layout = find_needs(stage, stage.steps.region(step));
+    const Region need = layout.needs[layout.find(port_number)].hull();
     bool cheap = true;
     for_each_position(port.grid.overlapping(need), [&](const Dims& chunk) {
       const Region whole = port.grid.region(chunk), part = intersect(need, whole);
@@ -87,23 +88,23 @@ MORSEL_INLINE bool reads_storage(const Port& port) {
 MORSEL_INLINE void form_sweeps(Plan& plan) {
   using namespace detail;
   plan.sweeps.clear();
-  std::vector<std::set<std::string>> sources(plan.stages.size());
+  std::vector<std::set<int>> sources(plan.stages.size());
   for (std::size_t i = 0; i < plan.stages.size(); ++i)
     for (const Port& port : plan.stages[i].ports)
-      if (reads_storage(port)) sources[i].insert(data_key(port));
+      if (reads_storage(port)) sources[i].insert(port.data);
   std::vector<int> sweep_of(plan.stages.size(), -1);
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     if (sweep_of[i] >= 0) continue;
     Sweep sweep;
     sweep.stages.push_back(static_cast<int>(i));
     sweep_of[i] = static_cast<int>(plan.sweeps.size());
-    std::set<std::string> have = sources[i];
+    std::set<int> have = sources[i];
     for (bool grown = true; grown;) {
       grown = false;
       for (std::size_t j = i + 1; j < plan.stages.size(); ++j) {
         if (sweep_of[j] >= 0 || plan.stages[j].pass != plan.stages[i].pass) continue;
         if (std::none_of(sources[j].begin(), sources[j].end(),
-                         [&](const std::string& s) { return have.count(s) != 0; }))
+                         [&](int data) { return have.count(data) != 0; }))
           continue;
         sweep.stages.push_back(static_cast<int>(j));
         sweep_of[j] = sweep_of[i];
@@ -115,22 +116,22 @@ MORSEL_INLINE void form_sweeps(Plan& plan) {
     plan.sweeps.push_back(std::move(sweep));
   }
   for (const Sweep& sweep : plan.sweeps) {
-    std::map<std::string, int> stages_of;
+    std::map<int, int> stages_of;
     for (const int s : sweep.stages)
-      for (const std::string& id : sources[static_cast<std::size_t>(s)]) ++stages_of[id];
+      for (const int data : sources[static_cast<std::size_t>(s)]) ++stages_of[data];
     for (const int s : sweep.stages) {
       Stage& stage = plan.stages[static_cast<std::size_t>(s)];
+      std::map<int, int> ports_of;
+      for (const Port& port : stage.ports)
+        if (reads_storage(port)) ++ports_of[port.data];
       for (std::size_t p = 0; p < stage.ports.size(); ++p) {
         Port& port = stage.ports[p];
         port.shared = false;
         if (!reads_storage(port)) continue;
-        if (stages_of[data_key(port)] > 1) {
+        if (stages_of[port.data] > 1) {
           port.shared = true;
         } else if (!port.source.spec().reads_regions) {
-          int ports_of_source = 0;
-          for (const Port& other : stage.ports)
-            ports_of_source += reads_storage(other) && data_key(other) == data_key(port);
-          port.shared = ports_of_source > 1 ||
+          port.shared = ports_of[port.data] > 1 ||
                         (!steps_keep_apart(stage, p) && !(stage.joined_chunks > 0 && reads_parts(stage, p)));
         }
       }
@@ -163,13 +164,14 @@ MORSEL_INLINE bool share_chunks(Plan& plan, Sweep& sweep, std::size_t room_bytes
     Key at{-1, -1};  // the furthest chunk that its stage has come to
   };
   // Chunks of one source are numbered by the port's grid: two openings of a file may cut it differently.
-  std::vector<const Port*> sources;
+  std::map<int, std::vector<std::pair<const Port*, int>>> sources;  // by data: a port for each grid
+  int source_count = 0;
   const auto source_number = [&](const Port& port) {
-    for (std::size_t i = 0; i < sources.size(); ++i)
-      if (data_key(*sources[i]) == data_key(port) && sources[i]->grid == port.grid)
-        return static_cast<int>(i);
-    sources.push_back(&port);
-    return static_cast<int>(sources.size()) - 1;
+    auto& same_data = sources[port.data];
+    for (const auto& [other, number] : same_data)
+      if (other->grid == port.grid) return number;
+    same_data.emplace_back(&port, source_count);
+    return source_count++;
   };
   std::map<Key, SharedChunk> parts;
   std::vector<Item> items;
