@@ -240,6 +240,12 @@ TEST_CASE("of equal keys the last counts", "[reference_store]") {
   const Folder folder;
   CHECK(text_of(folder.store(R"({"a": "1", "b": "2", "a": "3", "a": ["data.bin", 65, 1]})"), "a") == "A");
   CHECK(text_of(folder.store(R"({"a": ["data.bin"], "a": "3"})"), "a") == "3");
+  // Members of the document as well.
+  const ReferenceStore store = folder.store(R"({"version": 1, "refs": {"a": "1", "b": "2"},
+    "templates": {"u": "no.bin"}, "gen": [{"key": "c{{i}}", "url": "{{u}}", "dimensions": {"i": [1]}}],
+    "refs": {"b": "3"}, "gen": [{"key": "d{{i}}", "url": "{{u}}", "dimensions": {"i": [65]}, "offset": "{{i}}",
+    "length": 1}], "templates": {"u": "data.bin"}})");
+  conformance::check_store_reads(store, {{"b", text("3")}, {"d65", text("A")}});
 }
 
 TEST_CASE("references may not leave the folder of their document", "[reference_store]") {

@@ -263,10 +263,12 @@ class ReferenceHandler : public nlohmann::json_sax<nlohmann::json> {
     }
     if (depth_ == 1) {
       member_ = name;
-      if (!is_v1_ && (name == "refs" || name == "version")) {
-        is_v1_ = true;
-        builder_.clear();  // members that came before are not references, then
-      }
+      // Members that came before the first of these are not references, then; of repeated ones the last
+      // counts.
+      if (name == "refs" || (name == "version" && !is_v1_)) builder_.clear();
+      is_v1_ |= name == "refs" || name == "version";
+      if (name == "templates") templates_.clear();
+      if (name == "gen") gen_.clear();
       if (name == "refs" || name == "version" || name == "templates" || name == "gen") return true;
       if (is_v1_) {
         is_ignored_ = true;
