@@ -177,6 +177,8 @@ TEST_CASE("of many joined arrays a step looks at those that it needs", "[plan][f
   const StepLayout layout = lay_out(stage, box);
   CHECK(layout.needs.size() == 4);  // the join, and three arrays
   CHECK(layout.fetches.size() == 3);
+  CHECK(contains(to_text(plan), "... 19977 more\n"));
+  CHECK(to_dot(plan).size() < 10'000);
   CHECK(test::element<double>(value_of(reduced(Reduction::sum, joined))) == 20'000 * 3);
 }
 

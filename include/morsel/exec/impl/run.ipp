@@ -24,7 +24,7 @@ namespace detail {
 inline constexpr std::size_t own_pages_bytes = MiB;
 /// One workspace of at most this waits for the next run that needs as much: of many small runs, each would
 /// have its pages made anew.
-inline constexpr std::size_t idle_bytes = 8 * MiB;
+inline constexpr std::size_t idle_bytes = 16 * MiB;
 
 /// The workspace that waits, or null. Its first bytes hold its size.
 MORSEL_INLINE std::atomic<std::byte*>& idle_memory() {

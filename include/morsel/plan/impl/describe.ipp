@@ -82,6 +82,9 @@ MORSEL_INLINE std::string describe_reread(const Plan& plan, const Stage& stage, 
   return {};
 }
 
+/// Ports of a stage that are shown one by one; of more, the first and the last ones.
+inline constexpr std::size_t most_shown = 24;
+
 /// Boxes and arrows of a plan: sources and results on the left of the stage that reads them.
 struct PlanPicture {
   struct Box {
@@ -111,7 +114,14 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
     if (ops) lines.push_back(std::to_string(ops) + (ops == 1 ? " kernel" : " kernels") + " per tile");
     lines.push_back(format_bytes(stage.step_bytes) + " per task");
     std::vector<int> from;
+    const auto is_read = [](const Port& port) { return port.result < 0 && port.kind == Port::Kind::source; };
+    const std::ptrdiff_t read = std::count_if(stage.ports.begin(), stage.ports.end(), is_read);
+    std::ptrdiff_t left_out = 0;
     for (const Port& port : stage.ports) {
+      if (is_read(port) && read > static_cast<std::ptrdiff_t>(most_shown) && from.size() >= most_shown / 2) {
+        ++left_out;
+        continue;
+      }
       if (port.result >= 0) {
         from.push_back(result_box[static_cast<std::size_t>(port.result)]);
       } else if (port.kind == Port::Kind::source) {
@@ -129,6 +139,8 @@ MORSEL_INLINE PlanPicture picture(const Plan& plan) {
         }
       }
     }
+    if (left_out > 0)
+      from.push_back(add({std::to_string(left_out) + " more arrays"}, 2 * stage.pass, "#dbe9f6"));
     const int box = add(std::move(lines), 2 * stage.pass + 1, "#fdf1d5");
     for (const int f : from)
       if (f >= 0) p.arrows.emplace_back(f, box);
@@ -175,8 +187,14 @@ MORSEL_INLINE std::string to_text(const Plan& plan) {
        std::to_string(plan.threads) + (plan.threads == 1 ? " thread" : " threads"));
   for (const Stage& stage : plan.stages) {
     line("  pass " + std::to_string(stage.pass + 1) + ": " + stage.name + "  over " + to_string(stage.shape));
-    for (const Port& port : stage.ports)
-      line("    " + describe_port(port, plan) + describe_reread(plan, stage, port));
+    const std::size_t ports = stage.ports.size(), shown = ports > most_shown ? most_shown / 2 : ports;
+    for (std::size_t p = 0; p < ports; ++p) {
+      if (p == shown) {
+        line("    ... " + std::to_string(ports - 2 * shown) + " more");
+        p = ports - shown;
+      }
+      line("    " + describe_port(stage.ports[p], plan) + describe_reread(plan, stage, stage.ports[p]));
+    }
     if (stage.expression.program.instruction_count() > 0) {
       const std::string program = stage.expression.program.to_string();
       for (std::size_t at = 0; at < program.size();) {
