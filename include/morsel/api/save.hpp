@@ -19,6 +19,8 @@ struct SaveOptions {
   std::string region = {};
   std::optional<AxisName> append = {};  ///< extends an array that is there along this axis
   FormatOptions options = {};           ///< of the format, by name
+  /// What the arrays are written with, to appear with it; null: with the other arrays of the same call.
+  std::shared_ptr<WriteBatch> batch = {};
   Bytes memory = {};
   int threads = 0;
   ProgressCallback progress = {};

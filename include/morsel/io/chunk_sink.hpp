@@ -19,6 +19,7 @@ struct SinkSpec {
   DType dtype;
   Grid grid;                    ///< storage chunks; its shape is the array's
   bool writes_regions = false;  ///< any box may be written; otherwise only whole storage chunks
+  std::size_t held_bytes = 0;   ///< memory of its own that the sink may hold while it is written
 };
 
 /// Takes the elements of an array region by region, in any order, from many threads, each element once.

@@ -7,6 +7,7 @@
 #include <morsel/io/chunk_sink.hpp>
 #include <morsel/io/member.hpp>
 #include <morsel/io/opened_array.hpp>
+#include <morsel/io/write_batch.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,9 +48,10 @@ struct NewArray {
   bool overwrite = false;      ///< replace what is there
   bool resume = false;         ///< go on with an unfinished save of the same `fingerprint`
   std::string fingerprint;
-  bool with_others = false;      ///< one of several arrays of one save, which resume together
-  std::optional<Region> region;  ///< write into an array that is there, with a shape of the region's
-  int append_axis = -1;          ///< with `region`: the axis along which it extends the array
+  bool with_others = false;           ///< one of several arrays of one save, which resume together
+  std::optional<Region> region;       ///< write into an array that is there, with a shape of the region's
+  int append_axis = -1;               ///< with `region`: the axis along which it extends the array
+  std::shared_ptr<WriteBatch> batch;  ///< what it is written with; null: it is alone
   FormatOptions options;
 };
 
@@ -60,6 +62,7 @@ struct Format {
   std::string title;                 ///< for messages: "HDF5 file"
   std::vector<std::string> endings;  ///< lower case, with the dot: ".h5", ".zarr.zip"
   std::string component;             ///< the component that brings `open`; empty if no build of Morsel has it
+  bool is_one_file = false;          ///< what is written appears in one file, whole: nothing to resume
 
   /// True if the content is this format's. **Requires**: looks at nothing but the place.
   std::function<bool(const Place&)> recognises;
@@ -75,9 +78,12 @@ struct Format {
   /// **Fails**: already_exists unless `overwrite`; invalid_argument for options and codecs that it does not
   /// have.
   std::function<AnyChunkSink(const std::string& path, const NewArray&)> create;
-  /// Makes a group at a path, with those above it; one that is there gets these attributes. Null: the format
-  /// has no groups, or is not written. **Fails**: as `create`; already_exists for an array.
-  std::function<void(const std::string& path, const Attributes&, const FormatOptions&)> create_group;
+  /// Makes a group at a path, with those above it; one that is there gets these attributes. With a batch, it
+  /// may appear with the rest of it. Null: the format has no groups, or is not written. **Fails**: as
+  /// `create`; already_exists for an array.
+  std::function<void(const std::string& path, const Attributes&, const FormatOptions&,
+                     const std::shared_ptr<WriteBatch>&)>
+      create_group;
 };
 
 /// Adds a format, or replaces the one of the same name. Explicit: components declare functions such as

@@ -84,6 +84,11 @@ std::string zarr_v3_dtype_json(const DType& dtype);
 /// The JSON text of an element as Zarr v3 writes a fill value: "NaN" or the bits of other NaNs, [re, im].
 std::string zarr_v3_fill_json(const DType& dtype, std::span<const std::byte> element);
 
+namespace detail {
+/// One element from such a text, in which words need no quotes; zero from "". **Fails**: corrupt_data.
+std::vector<std::byte> fill_of_text(const std::string& text, const DType& dtype, const std::string& doing);
+}  // namespace detail
+
 }  // namespace morsel::inline MORSEL_ABI
 
 #if defined(MORSEL_HEADER_ONLY)

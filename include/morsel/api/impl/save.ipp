@@ -141,7 +141,8 @@ MORSEL_INLINE Shape asked_lengths(const ChunkSpec& spec, const Shape& shape) {
   return lengths;
 }
 
-MORSEL_INLINE AnyChunkSink sink_for(const Saving& saving, const SaveOptions& options, bool with_others) {
+MORSEL_INLINE AnyChunkSink sink_for(const Saving& saving, const SaveOptions& options, bool with_others,
+                                    const std::shared_ptr<WriteBatch>& batch) {
   const AnyLazyArray& array = saving.array;
   const std::string doing = "save '" + saving.path + "'";
   const std::shared_ptr<const Format> format = saving.store ? nullptr : format_for(saving.path);
@@ -165,6 +166,7 @@ MORSEL_INLINE AnyChunkSink sink_for(const Saving& saving, const SaveOptions& opt
   made.overwrite = options.overwrite;
   made.resume = options.resume;
   made.with_others = with_others;
+  made.batch = batch;
   if (made.resume || format == nullptr || format->list) made.fingerprint = morsel::fingerprint(array);
   made.options = options.options;
   if (!options.region.empty() || options.append) {
@@ -212,8 +214,10 @@ MORSEL_INLINE void refuse_own_source(const std::vector<Edge>& values, const AnyC
 MORSEL_INLINE SavePlan plan_save(const SaveOptions& options, const std::vector<Saving>& savings) {
   SavePlan plan;
   for (const Saving& saving : savings) plan.values.push_back(saving.array.edge());
+  const std::shared_ptr<WriteBatch> batch =
+      options.batch ? options.batch : std::make_shared<WriteBatch>(WriteBatch::Ends::with_its_arrays);
   for (const Saving& saving : savings) {
-    AnyChunkSink sink = detail::sink_for(saving, options, savings.size() > 1);
+    AnyChunkSink sink = detail::sink_for(saving, options, savings.size() > 1, batch);
     detail::refuse_own_source(plan.values, sink, saving.path);
     for (const Target& earlier : plan.targets)
       if (overlap(std::get<SinkTarget>(earlier).sink, sink))

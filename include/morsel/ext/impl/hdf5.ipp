@@ -2,6 +2,7 @@
 
 #include <morsel/ext/hdf5.hpp>
 #include <morsel/ext/impl/hdf5_open.ipp>
+#include <morsel/ext/impl/hdf5_sink.ipp>
 #include <morsel/ext/impl/hdf5_strings.ipp>
 
 namespace morsel::inline MORSEL_ABI {
@@ -21,6 +22,9 @@ MORSEL_INLINE void hdf5::enable() {
   format.open = &detail::open_hdf5;
   format.list = &detail::list_hdf5;
   format.attributes = &detail::attributes_of_hdf5;
+  format.create = &detail::create_hdf5;
+  format.create_group = &detail::create_hdf5_group;
+  format.is_one_file = true;
   register_format(std::move(format));
 }
 

@@ -68,17 +68,28 @@ MORSEL_INLINE CodecInfo hdf5_codec(H5Z_filter_t id, const std::vector<unsigned>&
 MORSEL_INLINE bool is_rounding_filter(H5Z_filter_t id) { return id == 32022 || id == 32023 || id == 32032; }
 
 /// Decodes a chunk for libhdf5, where it reads a dataset itself. How much that gives is not always said: the
-/// room grows.
+/// room grows. Encodes one for programs that write through libhdf5 what Morsel has made.
 template <H5Z_filter_t id>
 std::size_t hdf5_filter(unsigned flags, std::size_t count, const unsigned values[], std::size_t bytes,
                         std::size_t* room_bytes, void** buffer) {
-  if (!(flags & H5Z_FLAG_REVERSE)) return 0;
-  if (is_rounding_filter(id)) return bytes;
+  if (is_rounding_filter(id)) return flags & H5Z_FLAG_REVERSE ? bytes : 0;
   try {
     CodecInfo info = hdf5_codec(id, {values, values + count}, 1);
     info.name.insert(0, "hdf5.");
     const AnyCodec definition = find_codec(info.name, "decoding")->make(info, "decoding");
     const std::span<const std::byte> in{static_cast<const std::byte*>(*buffer), bytes};
+    if (!(flags & H5Z_FLAG_REVERSE)) {
+      const AnyCodec codec = definition.prepare(DecodedSpec::byte_string(bytes));
+      const std::size_t room = codec.max_encoded_bytes(bytes);
+      std::vector<std::byte> scratch(codec.scratch_bytes());
+      std::unique_ptr<void, herr_t (*)(void*)> out(H5allocate_memory(room, false), &H5free_memory);
+      if (!out) return 0;
+      const std::size_t got = codec.encode(in, {static_cast<std::byte*>(out.get()), room}, scratch);
+      H5free_memory(*buffer);
+      *buffer = out.release();
+      *room_bytes = room;
+      return got;
+    }
     constexpr std::size_t most = std::size_t{1} << 31;
     for (std::size_t room = std::max<std::size_t>(std::size_t{1} << 16, 8 * bytes);; room *= 8) {
       room = std::min(room, most);
@@ -112,7 +123,7 @@ void register_hdf5_filter(const char* name) {
   H5Z_class2_t filter{};
   filter.version = H5Z_CLASS_T_VERS;
   filter.id = id;
-  filter.encoder_present = 0;
+  filter.encoder_present = is_rounding_filter(id) ? 0 : 1;
   filter.decoder_present = 1;
   filter.name = name;
   filter.filter = &hdf5_filter<id>;

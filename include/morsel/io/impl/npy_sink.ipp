@@ -8,15 +8,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <chrono>
-#include <cstdio>
 #include <cstring>
 #include <deque>
 #include <morsel/array/chunk_spec.hpp>
 #include <morsel/base/bytes.hpp>
+#include <morsel/io/impl/new_file.hpp>
 #include <morsel/io/impl/raw_source.ipp>
 #include <morsel/io/npy_sink.hpp>
 #include <mutex>
+#include <tuple>
 #include <utility>
 
 namespace morsel::inline MORSEL_ABI {
@@ -61,18 +61,7 @@ MORSEL_INLINE void NpySink::Target::begin() {
   if (begun.load(std::memory_order_acquire)) return;
   const std::lock_guard lock(begin_mutex);
   if (begun.load(std::memory_order_relaxed)) return;
-  static std::atomic<unsigned> serial{0};
-  for (int tries = 0; fd < 0; ++tries) {
-    const auto now =
-        static_cast<unsigned long long>(std::chrono::steady_clock::now().time_since_epoch().count());
-    char name[64];
-    std::snprintf(name, sizeof name, "/.morsel-%ld-%u-%llx.tmp", static_cast<long>(::getpid()), ++serial,
-                  now);
-    const std::string candidate = (directory == "/" ? "" : directory) + name;
-    fd = ::open(candidate.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd >= 0) temporary = candidate;
-    if (fd < 0 && (tries > 100 || (errno != EEXIST && errno != EINTR))) fail_errno(errno, doing());
-  }
+  std::tie(fd, temporary) = detail::make_temporary(directory, doing());
   try {
     reserve();
     put(header.data(), header.size(), 0, {});
@@ -174,29 +163,15 @@ MORSEL_INLINE NpySink::NpySink(const std::string& path, const DType& dtype, cons
   Target& target = *target_;
   target.options = options;
   const std::string doing = "writing '" + std::string(path.c_str()) + "'";
-  if (path.empty() || path.back() == '/' || path.find('\0') != std::string::npos)
-    fail(Errc::invalid_argument, doing + ": not the path of a file; expected a name without NUL, got '" +
-                                     std::string(path.c_str()) + "'");
-  target.path = canonical_path(path);
-  const std::size_t slash = target.path.rfind('/');
-  target.directory = slash == 0 ? "/" : target.path.substr(0, slash);
-
-  struct stat s {};
-  if (::stat(target.directory.c_str(), &s) != 0 || !S_ISDIR(s.st_mode))
-    fail(Errc::not_found,
-         doing + ": no such directory; expected a directory that exists, got '" + target.directory + "'");
-  if (::access(target.directory.c_str(), W_OK | X_OK) != 0)
-    fail_errno(errno, doing + ": cannot create files in '" + target.directory + "'");
-  if (::stat(target.path.c_str(), &s) == 0) {
-    if (!S_ISREG(s.st_mode))
-      fail(Errc::invalid_argument, doing +
-                                       ": the target is no regular file; expected a file or nothing, got a " +
-                                       (S_ISDIR(s.st_mode) ? "directory" : "device, pipe or socket"));
+  detail::FileTarget found = detail::file_target(path, doing);
+  target.path = std::move(found.path);
+  target.directory = std::move(found.directory);
+  if (found.exists) {
     if (!options.overwrite)
       fail(Errc::already_exists, doing +
                                      ": the file exists; expected a new name or overwrite, got a file of " +
-                                     std::to_string(s.st_size) + " bytes");
-    target.mode = s.st_mode & 07777;
+                                     std::to_string(found.status.st_size) + " bytes");
+    target.mode = found.status.st_mode & 07777;
   }
 
   target.header = make_npy_header(dtype, shape);
@@ -269,32 +244,10 @@ MORSEL_INLINE void NpySink::commit() {
   if (target.options.sync && ::fsync(target.fd) != 0) fail_errno(errno, target.doing());
   if (::close(std::exchange(target.fd, -1)) != 0 && errno != EINTR) fail_errno(errno, target.doing());
 
-  const char *from = target.temporary.c_str(), *to = target.path.c_str();
-  const auto refuse_existing = [&] {
-    fail(Errc::already_exists,
-         target.doing() + ": the file came into being meanwhile; expected no file of that name, got one");
-  };
-  if (target.options.overwrite) {
-    if (::rename(from, to) != 0) fail_errno(errno, target.doing());
-  } else {
-    int result = -1;
-    errno = EINVAL;
-#if defined(RENAME_NOREPLACE)
-    result = ::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
-#endif
-    if (result != 0 && (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
-      // A hard link fails in the same way where the name is taken.
-      result = ::link(from, to);
-      if (result == 0) {
-        ::unlink(from);
-      } else if (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS) {  // no links here either
-        if (::access(to, F_OK) == 0) refuse_existing();
-        result = ::rename(from, to);
-      }
-    }
-    if (result != 0 && errno == EEXIST) refuse_existing();
-    if (result != 0) fail_errno(errno, target.doing());
-  }
+  if (!target.options.overwrite)
+    detail::give_new_name(target.temporary, target.path, target.doing());
+  else if (::rename(target.temporary.c_str(), target.path.c_str()) != 0)
+    fail_errno(errno, target.doing());
   target.temporary.clear();
   target.committed = true;
   if (target.options.sync) {

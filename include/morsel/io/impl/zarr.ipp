@@ -6,6 +6,7 @@
 #include <morsel/io/attributes_json.hpp>
 #include <morsel/io/file_store.hpp>
 #include <morsel/io/impl/codec_config.hpp>
+#include <morsel/io/impl/option_reader.hpp>
 #include <morsel/io/impl/zarr_codec_list.ipp>
 #include <morsel/io/impl/zarr_dtype.ipp>
 #include <morsel/io/reference_store.hpp>
@@ -20,38 +21,6 @@
 namespace morsel::inline MORSEL_ABI {
 
 namespace detail {
-
-/// Takes options one by one; `finish` refuses those that nobody took.
-class OptionReader {
- public:
-  OptionReader(const FormatOptions& options, std::string doing)
-      : options_(options), doing_(std::move(doing)) {}
-  /// The value if it is one of `allowed` (any, if there are none).
-  std::optional<std::string> take(const std::string& name, const std::vector<std::string>& allowed = {}) {
-    known_ += (known_.empty() ? "" : ", ") + name;
-    std::optional<std::string> value;
-    for (std::size_t i = 0; i < options_.size(); ++i) {
-      if (options_[i].first != name) continue;
-      value = options_[i].second;
-      options_.erase(options_.begin() + static_cast<std::ptrdiff_t>(i--));
-    }
-    if (!value || allowed.empty() || std::find(allowed.begin(), allowed.end(), *value) != allowed.end())
-      return value;
-    std::string list;
-    for (const std::string& text : allowed) list += (list.empty() ? "" : " or ") + text;
-    fail(Errc::invalid_argument,
-         doing_ + ": bad option " + name + "; expected " + list + ", got '" + *value + "'");
-  }
-  void finish() const {
-    if (options_.empty()) return;
-    fail(Errc::invalid_argument, doing_ + ": unknown option; expected one of " + known_ + ", got " +
-                                     options_[0].first + "=" + options_[0].second);
-  }
-
- private:
-  FormatOptions options_;
-  std::string doing_, known_;
-};
 
 struct StoreAt {
   AnyStore store;
@@ -226,7 +195,6 @@ MORSEL_INLINE CodecInfo short_codec(std::string_view text, std::size_t item_byte
   return {registered, c.dump()};
 }
 
-/// One element from JSON text; zero from "".
 MORSEL_INLINE std::vector<std::byte> fill_of_text(const std::string& text, const DType& dtype,
                                                   const std::string& doing) {
   if (text.empty()) return std::vector<std::byte>(dtype.item_bytes());
@@ -558,8 +526,8 @@ MORSEL_INLINE std::vector<Format> zarr_formats() {
                "': writing into zip archives is not supported; expected a directory, got an archive");
     return create_zarr(FileStore(root), root, inside, made);
   };
-  zarr.create_group = [](const std::string& path, const Attributes& attributes,
-                         const FormatOptions& options) {
+  zarr.create_group = [](const std::string& path, const Attributes& attributes, const FormatOptions& options,
+                         const std::shared_ptr<WriteBatch>&) {
     const auto [root, inside] = split_target(path);
     if (ends_with_ignoring_case(root, ".zip"))
       fail(Errc::unsupported,
