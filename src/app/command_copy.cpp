@@ -49,6 +49,31 @@ AxisName axis_argument(const std::string& text) {
   return is_number ? AxisName(std::stoi(text)) : AxisName(text);
 }
 
+void refuse_options_of_directories(const CopyArguments& arguments) {
+  refuse_options(arguments,
+                 {{"--shards", !arguments.storage.shards.empty() && arguments.storage.shards != "none"},
+                  {"--format", !arguments.storage.format.empty()},
+                  {"--region", !arguments.region.empty()},
+                  {"--append", !arguments.append.empty()},
+                  {"--resume", arguments.resume}},
+                 "expected a file, which is written whole, got an option of Zarr hierarchies");
+}
+
+void copy_array_to_file(Session& session, const CopyArguments& arguments, const std::string& path) {
+  refuse_options(arguments, {{"--skip-unsupported", arguments.skip_unsupported}},
+                 "expected a container as the source, got an array");
+  const OpenedEdge opened = open_edge(path);
+  std::vector<SaveOptions> ways = storage_in_one_file(open_path(path), arguments.storage);
+  for (SaveOptions& way : ways) way.overwrite = arguments.overwrite;
+  const SavePlan plan = plan_first(ways, Saving(named_array(opened), arguments.target));
+  if (!session.run(plan.values, plan.targets) || !session.json) return;
+  JsonWriter json;
+  json.begin_object();
+  write_written(json, arguments.target, opened.edge);
+  json.end_object();
+  session.out << json.text() << "\n";
+}
+
 void copy_array(Session& session, const CopyArguments& arguments, const std::string& path) {
   const OpenedEdge opened = open_edge(path);
   const Saving saving(named_array(opened), arguments.target);
@@ -89,7 +114,7 @@ void copy_array(Session& session, const CopyArguments& arguments, const std::str
 
 void copy(Session& session, const CopyArguments& arguments) {
   if (arguments.target.empty() || arguments.target == "-")
-    throw UsageError("copy: no target; expected a file name that ends in .npy, .csv or .zarr, got '" +
+    throw UsageError("copy: no target; expected a file name that ends in .npy, .csv, .zarr or .h5, got '" +
                      arguments.target + "'");
   if (!arguments.region.empty() && !arguments.append.empty())
     throw UsageError("copy: --region and --append; expected one of them, got both");
@@ -99,10 +124,13 @@ void copy(Session& session, const CopyArguments& arguments) {
   if (!is_in_container(arguments.target)) return copy_to_file(session, arguments);
   const std::string path = source_path(arguments.source, session.dataset);
   const FoundFormat source = find_format(path);
+  const bool into_file = is_in_one_file(arguments.target);
+  if (into_file) refuse_options_of_directories(arguments);
   refuse_overlap(source, arguments.target);
   if (source.format->list && source.format->list(source.place, source.inside))
-    return copy_container(session, source, arguments);
-  copy_array(session, arguments, path);
+    return into_file ? copy_tree_to_file(session, source, arguments)
+                     : copy_container(session, source, arguments);
+  into_file ? copy_array_to_file(session, arguments, path) : copy_array(session, arguments, path);
 }
 
 }  // namespace morsel::app

@@ -88,7 +88,7 @@ void add_get(CLI::App& parent, Parsed& parsed) {
       ->required()
       ->type_name("");
   command->add_option("SLICE", parsed.slice, "Part of it, such as '0:10, ..., ::2'")->type_name("");
-  command->add_option("-o,--out", parsed.out, "Target .npy, .csv or .zarr; - prints")->type_name("OUT");
+  command->add_option("-o,--out", parsed.out, "Target .npy, .csv, .zarr or .h5; - prints")->type_name("OUT");
   add_common(*command, parsed);
   command->callback([&parsed] {
     parsed.action = [&parsed](Session& session) { get(session, {parsed.source, parsed.slice, parsed.out}); };
@@ -116,7 +116,8 @@ void add_eval(CLI::App& parent, Parsed& parsed) {
   CLI::App* command = parent.add_subcommand("eval", "Compute an expression of arrays");
   command->add_option("EXPR", parsed.expression, "Such as 'mean((t - t0) ** 2, axis=0)'")->type_name("");
   command->add_option("INPUT", parsed.inputs, "Arrays by name: name=SRC")->type_name("");
-  command->add_option("-o,--out", parsed.out, "Target .npy, .csv or .zarr; prints without")->type_name("OUT");
+  command->add_option("-o,--out", parsed.out, "Target .npy, .csv, .zarr or .h5; prints without")
+      ->type_name("OUT");
   command->add_option("--chunks", parsed.chunks, "Chunks to compute in, such as 100,100,-1 or 64MiB")
       ->type_name("CHUNKS");
   command->add_flag("--functions", parsed.functions, "List the functions of expressions");
@@ -134,7 +135,8 @@ void add_copy(CLI::App& parent, Parsed& parsed) {
   command->add_option("SRC", parsed.source, "File, or a path on inside a container")
       ->required()
       ->type_name("");
-  command->add_option("DST", parsed.target, "Target .npy, .csv or .zarr, or a path on inside .zarr")
+  command
+      ->add_option("DST", parsed.target, "Target .npy, .csv, .zarr or .h5, or a path on inside the last two")
       ->required()
       ->type_name("");
   const auto add = [&](const char* name, std::string& value, const char* type, const char* what) {

@@ -10,7 +10,7 @@
 #include <morsel/io/zarr.hpp>
 #include <morsel/io/zarr_sink.hpp>
 
-#include "open_source.hpp"
+#include "tree_copy.hpp"
 #include "write_result.hpp"
 
 namespace morsel::app {
@@ -18,62 +18,16 @@ namespace {
 
 constexpr const char* journal_name = ".morsel-copy";
 
-/// A group or array of the source; `path` below the place that is copied.
-struct Node {
-  std::string path;
-  Attributes attributes;  // of a group
-};
-
-struct ArrayCopy {
-  std::string path;
-  OpenedEdge opened;
-  SavePlan plan;
-  bool is_done = false;
-};
-
-struct Skipped {
-  std::string path, why;
-};
-
-/// All that is below a place, groups before what is in them.
-struct Contents {
-  std::vector<Node> groups;
-  std::vector<std::string> arrays;
-
-  void add(const Format& format, const Place& place, const std::string& inside, const std::string& path,
-           int depth) {
-    if (depth > 64)
-      fail(Errc::unsupported,
-           "listing '" + place.path + "': groups nested too deeply; expected at most 64 levels");
-    const auto members = format.list(place, inside);
-    if (!members) {
-      arrays.push_back(path);
-      return;
-    }
-    groups.push_back({path, format.attributes ? format.attributes(place, inside) : Attributes()});
-    for (const Member& member : *members) {
-      const std::string next = inside.empty() ? member.path : inside + "/" + member.path;
-      const std::string relative = path.empty() ? member.path : path + "/" + member.path;
-      if (member.kind == Member::Kind::array)
-        arrays.push_back(relative);
-      else
-        add(format, place, next, relative, depth + 1);
-    }
-  }
-};
-
-class ContainerCopy {
+class ContainerCopy final : public TreeCopy {
  public:
-  ContainerCopy(Session& session, const FoundFormat& source, const CopyArguments& arguments)
-      : session_(session), source_(source), arguments_(arguments) {}
+  using TreeCopy::TreeCopy;
 
   void run() {
     refuse_options_of_arrays();
-    contents_.add(*source_.format, source_.place, source_.inside, "", 0);
     target_ = zarr_target(arguments_.target, zarr_format_option(arguments_.storage));
     format_ = {{"zarr_format", std::to_string(target_.zarr_format)}};
     choose_directory();
-    open_arrays();
+    open_source();
     const std::string journal = journal_text();
     const bool goes_on = continues(journal);
     plan_arrays(goes_on);
@@ -83,6 +37,11 @@ class ContainerCopy {
   }
 
  private:
+  std::vector<SaveOptions> ways_of(const OpenedArray& opened,
+                                   const StorageArguments& storage) const override {
+    return storage_of(opened, storage, target_.zarr_format);
+  }
+
   void refuse_options_of_arrays() const {
     for (const auto& [option, text] :
          {std::pair("--region", &arguments_.region), std::pair("--append", &arguments_.append)})
@@ -107,41 +66,6 @@ class ContainerCopy {
     }
   }
 
-  void open_arrays() {
-    for (const std::string& path : contents_.arrays) {
-      const std::string inside = source_.inside.empty() ? path
-                                 : path.empty()         ? source_.inside
-                                                        : source_.inside + "/" + path;
-      try {
-        OpenedArray opened = source_.format->open(source_.place, inside, {});
-        const StorageArguments storage = storage_for(opened.view.shape.size());
-        ArrayCopy one;
-        one.path = path;
-        ways_.push_back(storage_of(opened, storage, target_.zarr_format));
-        one.opened.dims = names_through(opened.view, opened.source.spec().dims);
-        one.opened.attributes = opened.source.spec().attributes;
-        one.opened.edge = make_source(std::move(opened.source), opened.view, {}, path);
-        arrays_.push_back(std::move(one));
-      } catch (const Error& error) {
-        if (error.code() != Errc::unsupported) throw error.during("copying '" + path + "'");
-        if (!arguments_.skip_unsupported)
-          throw error.during("copying '" + path + "' (--skip-unsupported leaves such arrays out)");
-        skipped_.push_back({path, error.what()});
-      }
-    }
-  }
-
-  /// Lengths per axis are of arrays with as many axes; others keep what they have.
-  StorageArguments storage_for(std::size_t rank) const {
-    StorageArguments storage = arguments_.storage;
-    for (std::string* text : {&storage.chunks, &storage.shards}) {
-      if (text->empty() || *text == "none") continue;
-      const ChunkSpec spec = ChunkSpec::parse(*text);
-      if (spec.axes() && spec.axes()->size() != rank) text->clear();
-    }
-    return storage;
-  }
-
   /// Names what is copied and how: equal texts, equal trees.
   std::string journal_text() const {
     std::string text = "morsel copy, resume with the same source and options only\n";
@@ -149,7 +73,7 @@ class ContainerCopy {
     const StorageArguments& storage = arguments_.storage;
     for (const std::string* part : {&storage.chunks, &storage.shards, &storage.codec}) add(*part);
     for (const auto& [name, value] : format_) add(value);
-    for (const Node& group : contents_.groups) {
+    for (const GroupCopy& group : groups_) {
       text += "\n";
       add(group.path);
       add(to_json(group.attributes));
@@ -214,8 +138,7 @@ class ContainerCopy {
         create_zarr_group(FileStore(target_.root), target_.path, {}, format_);
       store.put(journal_name, {reinterpret_cast<const std::byte*>(journal.data()), journal.size()});
     }
-    for (const Node& group : contents_.groups)
-      create_zarr_group(store, group.path, group.attributes, format_);
+    for (const GroupCopy& group : groups_) create_zarr_group(store, group.path, group.attributes, format_);
     for (ArrayCopy& one : arrays_) {
       if (one.is_done) continue;
       session_.run(one.plan.values, one.plan.targets);
@@ -226,69 +149,58 @@ class ContainerCopy {
     if (replaces) detail::replace_directory(directory_, final_, "copy to '" + final_ + "'");
   }
 
-  void explain() {
-    if (!session_.json) {
-      for (const ArrayCopy& one : arrays_) {
-        if (one.is_done) continue;
-        session_.out << one.path << "\n";
-        session_.run(one.plan.values, one.plan.targets);
-        session_.out << "\n";
-      }
-      for (const Skipped& one : skipped_) session_.out << "skipped " << one.path << ": " << one.why << "\n";
-      return;
-    }
-    JsonWriter json;
-    json.begin_object().key("arrays").begin_array();
-    for (const ArrayCopy& one : arrays_) {
-      if (one.is_done) continue;
-      json.begin_object().key("path").string(one.path).key("plan");
-      json.raw(explain_plan(one.plan.values, one.plan.targets, session_.options()).json());
-      json.end_object();
-    }
-    json.end_array();
-    write_skipped(json);
-    json.end_object();
-    session_.out << json.text() << "\n";
-  }
-
-  void write_skipped(JsonWriter& json) const {
-    json.key("skipped").begin_array();
-    for (const Skipped& one : skipped_)
-      json.begin_object().key("path").string(one.path).key("error").string(one.why).end_object();
-    json.end_array();
-  }
-
-  void report() {
-    if (!session_.json) {
-      for (const Skipped& one : skipped_)
-        session_.out << "skipped " << one.path << ": " << one_line(one.why) << "\n";
-      return;
-    }
-    JsonWriter json;
-    json.begin_object().key("path").string(arguments_.target);
-    json.key("groups").integer(static_cast<Index>(contents_.groups.size()));
-    json.key("arrays").begin_array();
-    for (const ArrayCopy& one : arrays_) {
-      json.begin_object();
-      write_written(json, one.path, one.opened.edge);
-      json.end_object();
-    }
-    json.end_array();
-    write_skipped(json);
-    json.end_object();
-    session_.out << json.text() << "\n";
-  }
-
-  Session& session_;
-  const FoundFormat& source_;
-  const CopyArguments& arguments_;
-  Contents contents_;
   ZarrTarget target_;
   FormatOptions format_;
   std::string final_, directory_;  // the target; where it grows
-  std::vector<ArrayCopy> arrays_;
-  std::vector<std::vector<SaveOptions>> ways_;
-  std::vector<Skipped> skipped_;
+};
+
+/// Into a file that appears whole when all of it is written.
+class TreeCopyToFile final : public TreeCopy {
+ public:
+  using TreeCopy::TreeCopy;
+
+  void run() {
+    std::string target = arguments_.target;
+    while (target.size() > 1 && target.back() == '/') target.pop_back();
+    struct stat status;
+    const bool is_file = ::stat(target.c_str(), &status) == 0;
+    if (is_file && !arguments_.overwrite)
+      refuse_existing(target,
+                      "a new name, a path inside of the file, or --overwrite, got a file or directory");
+    // A path inside of a file is added to it; a file of its own is all new.
+    const auto batch = std::make_shared<WriteBatch>(WriteBatch::Ends::on_commit,
+                                                    is_file ? WriteBatch::Old::goes : WriteBatch::Old::stays);
+    open_source();
+    for (std::size_t i = 0; i < arrays_.size(); ++i) {
+      for (SaveOptions& way : ways_[i]) {
+        way.overwrite = arguments_.overwrite;
+        way.batch = batch;
+      }
+      try {
+        arrays_[i].plan =
+            plan_first(ways_[i], Saving(named_array(arrays_[i].opened), target + "/" + arrays_[i].path));
+      } catch (const Error& error) {
+        throw error.during("copying '" + arrays_[i].path + "'");
+      }
+    }
+    if (session_.explain) return explain();
+    const std::shared_ptr<const Format> format = container_format(target);
+    for (const GroupCopy& group : groups_)
+      format->create_group(group.path.empty() ? target : target + "/" + group.path, group.attributes, {},
+                           batch);
+    for (ArrayCopy& one : arrays_) {
+      session_.run(one.plan.values, one.plan.targets);
+      one.plan = {};
+    }
+    batch->commit();
+    report();
+  }
+
+ private:
+  std::vector<SaveOptions> ways_of(const OpenedArray& opened,
+                                   const StorageArguments& storage) const override {
+    return storage_in_one_file(opened, storage);
+  }
 };
 
 std::vector<std::string> parts_of(const std::filesystem::path& path) {
@@ -302,6 +214,10 @@ std::vector<std::string> parts_of(const std::filesystem::path& path) {
 
 void copy_container(Session& session, const FoundFormat& source, const CopyArguments& arguments) {
   ContainerCopy(session, source, arguments).run();
+}
+
+void copy_tree_to_file(Session& session, const FoundFormat& source, const CopyArguments& arguments) {
+  TreeCopyToFile(session, source, arguments).run();
 }
 
 void refuse_overlap(const FoundFormat& source, const std::string& target) {

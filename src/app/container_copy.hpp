@@ -14,6 +14,11 @@ namespace morsel::app {
 /// to be skipped; already_exists.
 void copy_container(Session& session, const FoundFormat& source, const CopyArguments& arguments);
 
+/// Copies all that is at a place into one file (HDF5), or into a group of one, which appears when all is
+/// there.
+/// **Fails**: likewise.
+void copy_tree_to_file(Session& session, const FoundFormat& source, const CopyArguments& arguments);
+
 /// **Fails**: invalid_argument if one of the two holds the other.
 void refuse_overlap(const FoundFormat& source, const std::string& target);
 

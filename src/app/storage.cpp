@@ -1,5 +1,6 @@
 #include "storage.hpp"
 
+#include <algorithm>
 #include <morsel/io/zarr_metadata.hpp>
 #include <morsel/io/zarr_sink.hpp>
 #include <nlohmann/json.hpp>
@@ -92,6 +93,28 @@ std::vector<SaveOptions> storage_of(const OpenedArray& source, const StorageArgu
       ways.back().shards = shard;
       ways.back().codec = codec;
     }
+  return ways;
+}
+
+std::vector<SaveOptions> storage_in_one_file(const OpenedArray& source, const StorageArguments& arguments) {
+  const ArraySpec& spec = source.source.spec();
+  SaveOptions base;
+  if (!arguments.fill_value.empty())
+    base.options.emplace_back("fill_value", arguments.fill_value);
+  else if (spec.fill.size() == spec.dtype.item_bytes() &&
+           std::any_of(spec.fill.begin(), spec.fill.end(), [](std::byte b) { return b != std::byte{0}; }))
+    base.options.emplace_back("fill_value", zarr_v3_fill_json(spec.dtype, spec.fill));
+  base.chunks = chunks_argument(arguments.chunks, "--chunks");
+  base.codec = arguments.codec;
+  std::vector<SaveOptions> ways{base};
+  if (base.chunks.is_default() && !spec.stored_chunks.empty()) {
+    ways.insert(ways.begin(), base);
+    ways[0].chunks = lengths(spec.stored_chunks);
+  }
+  if (arguments.codec.empty() && spec.format == "hdf5" && !spec.stored_chunks.empty()) {
+    ways.insert(ways.begin(), ways[0]);
+    ways[0].codec = spec.codecs.empty() ? "none" : to_json(spec.codecs);
+  }
   return ways;
 }
 

@@ -27,6 +27,9 @@ FormatOptions zarr_format_option(const StorageArguments& arguments);
 std::vector<SaveOptions> storage_of(const OpenedArray& source, const StorageArguments& arguments,
                                     int zarr_format);
 
+/// The same for a target in a file of its own format (HDF5).
+std::vector<SaveOptions> storage_in_one_file(const OpenedArray& source, const StorageArguments& arguments);
+
 /// Plans the first way that the target can store. **Fails**: as plan_save, with the last way.
 SavePlan plan_first(const std::vector<SaveOptions>& ways, const Saving& saving);
 

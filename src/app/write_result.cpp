@@ -30,9 +30,9 @@ std::string ending_of(const std::string& path) {
                               (is_picture       ? "pictures are"
                                : ending.empty() ? "no ending is"
                                                 : ending + " is") +
-                              " not supported by this build; expected a name that ends in .npy, .csv or "
-                              ".zarr, or - to print, got " +
-                              (ending.empty() ? path : ending));
+                              " not supported by this build; expected a name that ends in .npy, .csv" +
+                              (is_in_container("x.h5") ? ", .zarr or .h5" : " or .zarr") +
+                              ", or - to print, got " + (ending.empty() ? path : ending));
 }
 
 }  // namespace
@@ -40,8 +40,8 @@ std::string ending_of(const std::string& path) {
 bool is_npy(const std::string& path) { return ending_of(path) == ".npy"; }
 bool is_csv(const std::string& path) { return ending_of(path) == ".csv"; }
 
-bool is_in_container(const std::string& path) {
-  if (is_npy(path) || is_csv(path)) return false;
+std::shared_ptr<const Format> container_format(const std::string& path) {
+  if (is_npy(path) || is_csv(path)) return nullptr;
   for (std::size_t end = path.size(); end != std::string::npos && end != 0; end = path.rfind('/', end - 1)) {
     std::string part = path.substr(0, end);
     while (!part.empty() && part.back() == '/') part.pop_back();
@@ -49,9 +49,9 @@ bool is_in_container(const std::string& path) {
     for (const auto& format : formats())
       if (format->create && format->list && !ending.empty() &&
           std::find(format->endings.begin(), format->endings.end(), ending) != format->endings.end())
-        return true;
+        return format;
   }
-  return false;
+  return nullptr;
 }
 
 void write_written(JsonWriter& json, const std::string& path, const Edge& value) {
@@ -82,7 +82,7 @@ void write_result(Session& session, const AnyLazyArray& array, const std::string
       refuse_existing(path,
                       "a new name (`morsel copy --overwrite` replaces arrays), got a directory or file");
     const SavePlan plan = plan_save({}, {Saving(array, path)});
-    if (!session.explain) session.left_behind = "'" + path + "' is there in part";
+    if (!session.explain && !is_in_one_file(path)) session.left_behind = "'" + path + "' is there in part";
     ran = session.run(plan.values, plan.targets);
   } else {
     refuse_ending(path, ending_of(path));

@@ -1,6 +1,7 @@
 // What several writes make visible together.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -18,7 +19,11 @@ class WriteBatch {
     with_its_arrays,  ///< a file appears when the last of its arrays is committed
     on_commit         ///< ... when `commit` is called; without it, all is discarded
   };
-  explicit WriteBatch(Ends ends = Ends::on_commit) : ends_(ends) {}
+  enum class Old : std::uint8_t {
+    stays,  ///< what is written is added to files that are there
+    goes    ///< files start empty, whatever is there
+  };
+  explicit WriteBatch(Ends ends = Ends::on_commit, Old old = Old::stays) : ends_(ends), old_(old) {}
   WriteBatch(const WriteBatch&) = delete;
   WriteBatch& operator=(const WriteBatch&) = delete;
 
@@ -30,6 +35,7 @@ class WriteBatch {
   };
 
   Ends ends() const { return ends_; }
+  Old old() const { return old_; }
   /// The file of a name, made when it is first asked for.
   std::shared_ptr<File> file(const std::string& name, const std::function<std::shared_ptr<File>()>& make) {
     const std::lock_guard lock(mutex_);
@@ -46,6 +52,7 @@ class WriteBatch {
 
  private:
   Ends ends_;
+  Old old_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<File>> files_;
 };

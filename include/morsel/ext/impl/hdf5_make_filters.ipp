@@ -98,16 +98,17 @@ class FilterReader {
       return static_cast<unsigned>(at - std::begin(list));
     };
     const std::size_t type_bytes = item_bytes_ > 255 ? 1 : item_bytes_;
-    const std::string config = Json{
-        {"cname", compressor},
-        {"clevel", level},
-        {"shuffle", shuffle},
-        {"typesize", type_bytes},
-        {"blocksize", 0}}.dump();
+    const unsigned mode = find(shuffles, shuffle);
+    Json config;
+    config["cname"] = compressor;
+    config["clevel"] = level;
+    config["shuffle"] = mode;
+    config["typesize"] = type_bytes;
+    config["blocksize"] = 0;
     return {32001,
             {2, 2, static_cast<unsigned>(type_bytes), static_cast<unsigned>(chunk_bytes_),
-             static_cast<unsigned>(level), find(shuffles, shuffle), find(compressors, compressor)},
-            {"hdf5.blosc", config}};
+             static_cast<unsigned>(level), mode, find(compressors, compressor)},
+            {"hdf5.blosc", config.dump()}};
   }
 
   NewFilter of_text(const std::string& text, const std::string& all) const {

@@ -131,7 +131,7 @@ class Hdf5ScaleWriter {
         fail_hdf5(Errc::io_error, doing_, "the dimension '" + path + "' cannot be made; expected a dataset");
     }
     char name[80];
-    std::snprintf(name, sizeof name, "This is a netCDF dimension without a variable%10lld",
+    std::snprintf(name, sizeof name, "This is a netCDF dimension but not a netCDF variable.%10lld",
                   static_cast<long long>(length));
     make_scale(path, name);
   }

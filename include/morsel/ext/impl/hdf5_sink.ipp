@@ -302,7 +302,9 @@ MORSEL_INLINE std::shared_ptr<Hdf5NewFile> new_hdf5_file(const std::string& path
   const auto ends = batch ? batch->ends() : WriteBatch::Ends::with_its_arrays;
   const auto make = [&] { return std::make_shared<Hdf5NewFile>(path, ends); };
   if (!batch) return make();
-  return std::static_pointer_cast<Hdf5NewFile>(batch->file("hdf5:" + canonical_path(path), make));
+  const auto file = std::static_pointer_cast<Hdf5NewFile>(batch->file("hdf5:" + canonical_path(path), make));
+  if (batch->old() == WriteBatch::Old::goes) file->start_empty();
+  return file;
 }
 
 /// The array's name where a path names the file alone.

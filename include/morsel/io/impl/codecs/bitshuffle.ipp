@@ -9,6 +9,16 @@
 
 namespace morsel::inline MORSEL_ABI::detail {
 
+/// The transpose of 8 x 8 bits. **Source**: H. S. Warren, Hacker's Delight, 7-3.
+inline std::uint64_t transposed_bits(std::uint64_t x) {
+  std::uint64_t t = (x ^ x >> 7) & 0x00aa00aa00aa00aau;
+  x ^= t ^ t << 7;
+  t = (x ^ x >> 14) & 0x0000cccc0000ccccu;
+  x ^= t ^ t << 14;
+  t = (x ^ x >> 28) & 0x00000000f0f0f0f0u;
+  return x ^ t ^ t << 28;
+}
+
 /// Elements of `item_bytes` from planes of their bits: bit k of byte b of all elements, eight to a byte, for
 /// (b, k) in order. **Requires**: `count` is a multiple of 8.
 inline void unshuffle_bits(const std::byte* from, std::byte* to, std::size_t count, std::size_t item_bytes) {
@@ -19,15 +29,24 @@ inline void unshuffle_bits(const std::byte* from, std::byte* to, std::size_t cou
       std::uint64_t x = 0;
       for (std::size_t k = 0; k < 8; ++k)
         x |= std::to_integer<std::uint64_t>(planes[k * plane_bytes + j]) << 8 * k;
-      // The transpose of 8 x 8 bits. Source: H. S. Warren, Hacker's Delight, 7-3.
-      std::uint64_t t = (x ^ x >> 7) & 0x00aa00aa00aa00aau;
-      x ^= t ^ t << 7;
-      t = (x ^ x >> 14) & 0x0000cccc0000ccccu;
-      x ^= t ^ t << 14;
-      t = (x ^ x >> 28) & 0x00000000f0f0f0f0u;
-      x ^= t ^ t << 28;
+      x = transposed_bits(x);
       std::byte* items = to + 8 * j * item_bytes + b;
       for (std::size_t i = 0; i < 8; ++i) items[i * item_bytes] = static_cast<std::byte>(x >> 8 * i);
+    }
+  }
+}
+
+/// The other way around.
+inline void shuffle_bits(const std::byte* from, std::byte* to, std::size_t count, std::size_t item_bytes) {
+  const std::size_t plane_bytes = count / 8;
+  for (std::size_t b = 0; b < item_bytes; ++b) {
+    std::byte* planes = to + 8 * b * plane_bytes;
+    for (std::size_t j = 0; j < plane_bytes; ++j) {
+      const std::byte* items = from + 8 * j * item_bytes + b;
+      std::uint64_t x = 0;
+      for (std::size_t i = 0; i < 8; ++i) x |= std::to_integer<std::uint64_t>(items[i * item_bytes]) << 8 * i;
+      x = transposed_bits(x);
+      for (std::size_t k = 0; k < 8; ++k) planes[k * plane_bytes + j] = static_cast<std::byte>(x >> 8 * k);
     }
   }
 }
@@ -42,6 +61,7 @@ class BitshuffleCodec : public FilterCodec {
     const std::vector<std::uint32_t> numbers = filter_parameters(info, doing, 3);
     item_bytes_ = numbers[2];
     compressor_ = numbers.size() > 4 ? numbers[4] : 0;
+    level_ = numbers.size() > 5 ? static_cast<int>(std::min(numbers[5], 22u)) : 3;
     block_items_ = numbers.size() > 3 ? numbers[3] : 0;
     if (item_bytes_ == 0 || block_items_ % 8 != 0)
       fail(Errc::corrupt_data,
@@ -80,7 +100,8 @@ class BitshuffleCodec : public FilterCodec {
   std::size_t scratch_bytes() const { return scratch_bytes_; }
   CodecMemory library_memory() const {
 #if MORSEL_HAVE_ZSTD
-    if (compressor_ == 3) return {zstd_decoder_bytes(), 0};
+    if (compressor_ == 3)
+      return {zstd_decoder_bytes(), zstd_encoder_bytes(level_, block_items_ * item_bytes_)};
 #endif
     return {};
   }
@@ -121,7 +142,54 @@ class BitshuffleCodec : public FilterCodec {
     return bytes;
   }
 
+  std::size_t encode(std::span<const std::byte> in, std::span<std::byte> out,
+                     std::span<std::byte> scratch) const {
+    if (out.size() < max_encoded_bytes(in.size())) encode_failed("no room");
+    const std::size_t block_bytes = block_items_ * item_bytes_;
+    std::size_t at = 0, done = 0;
+    if (compressor_ != 0) {
+      store_be64(in.size(), out.data());
+      store_be32(static_cast<std::uint32_t>(block_bytes), out.data() + 8);
+      at = 12;
+    }
+    const std::size_t whole = in.size() / (8 * item_bytes_) * (8 * item_bytes_);
+    while (done < whole) {
+      const std::size_t block = std::min(block_bytes, whole - done);
+      std::byte* const planes = compressor_ == 0 ? out.data() + at : scratch.data();
+      shuffle_bits(in.data() + done, planes, block / item_bytes_, item_bytes_);
+      at += compressor_ == 0 ? block : compress(scratch.first(block), out.subspan(at));
+      done += block;
+    }
+    copy_bytes(out.data() + at, in.data() + done, in.size() - done);
+    return at + (in.size() - done);
+  }
+
  private:
+  /// A block behind its stored bytes; how much that is.
+  std::size_t compress(std::span<const std::byte> block, std::span<std::byte> out) const {
+    std::size_t stored = 0;
+    [[maybe_unused]] const std::span<std::byte> room = out.subspan(4);
+#if MORSEL_HAVE_LZ4
+    if (compressor_ == 2) {
+      const std::size_t most = std::min<std::size_t>(room.size(), LZ4_COMPRESSBOUND(block.size()));
+      stored = static_cast<std::size_t>(LZ4_compress_default(
+          reinterpret_cast<const char*>(block.data()), reinterpret_cast<char*>(room.data()),
+          static_cast<int>(block.size()), static_cast<int>(most)));
+    }
+#endif
+#if MORSEL_HAVE_ZSTD
+    if (compressor_ == 3) {
+      thread_local std::unique_ptr<ZSTD_CCtx, FreeZstd> context(ZSTD_createCCtx());
+      if (!context) throw std::bad_alloc();
+      stored = ZSTD_compressCCtx(context.get(), room.data(), room.size(), block.data(), block.size(), level_);
+      if (ZSTD_isError(stored)) stored = 0;
+    }
+#endif
+    if (stored == 0) encode_failed("a block does not fit its room");
+    store_be32(static_cast<std::uint32_t>(stored), out.data());
+    return 4 + stored;
+  }
+
   std::span<const std::byte> decompressed(std::span<const std::byte> in, std::size_t& at, std::size_t bytes,
                                           std::span<std::byte> scratch) const {
     if (in.size() - at < 4) too_short(at + 4, in.size());
@@ -155,6 +223,7 @@ class BitshuffleCodec : public FilterCodec {
 
   std::size_t item_bytes_ = 1, block_items_ = 0, scratch_bytes_ = 0;
   std::uint32_t compressor_ = 0;
+  int level_ = 3;
 };
 
 inline std::vector<CodecDefinition> bitshuffle_codecs() {

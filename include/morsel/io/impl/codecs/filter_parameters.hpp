@@ -25,7 +25,7 @@ inline std::vector<std::uint32_t> filter_parameters(const CodecInfo& info, const
   return numbers;
 }
 
-/// A filter of HDF5 that Morsel reads and does not write.
+/// A filter of HDF5. Morsel reads it, and does not write it unless it has an `encode` of its own.
 class FilterCodec : public ByteCodec {
  public:
   using ByteCodec::ByteCodec;
@@ -47,6 +47,14 @@ inline std::uint32_t load_be32(const std::byte* from) {
 }
 inline std::uint64_t load_be64(const std::byte* from) {
   return std::uint64_t{load_be32(from)} << 32 | load_be32(from + 4);
+}
+
+inline void store_be32(std::uint32_t value, std::byte* to) {
+  for (int i = 0; i < 4; ++i) to[i] = static_cast<std::byte>(value >> (24 - 8 * i));
+}
+inline void store_be64(std::uint64_t value, std::byte* to) {
+  store_be32(static_cast<std::uint32_t>(value >> 32), to);
+  store_be32(static_cast<std::uint32_t>(value), to + 4);
 }
 
 }  // namespace morsel::inline MORSEL_ABI::detail

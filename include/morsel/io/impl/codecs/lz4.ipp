@@ -239,6 +239,29 @@ class Lz4FilterCodec : public FilterCodec {
     }
     return bytes;
   }
+  std::size_t encode(std::span<const std::byte> in, std::span<std::byte> out, std::span<std::byte>) const {
+    if (out.size() < max_encoded_bytes(in.size())) encode_failed("no room");
+    const std::size_t block_bytes =
+        std::min({block_bytes_, in.size(), static_cast<std::size_t>(LZ4_MAX_INPUT_SIZE)});
+    store_be64(in.size(), out.data());
+    store_be32(static_cast<std::uint32_t>(block_bytes), out.data() + 8);
+    std::size_t at = 12;
+    for (std::size_t done = 0; done < in.size();) {
+      const std::span<const std::byte> block = in.subspan(done, std::min(block_bytes, in.size() - done));
+      std::byte* const to = out.data() + at + 4;
+      const std::size_t room = std::min(block.size(), out.size() - at - 4);
+      const int written =
+          LZ4_compress_default(reinterpret_cast<const char*>(block.data()), reinterpret_cast<char*>(to),
+                               static_cast<int>(block.size()), static_cast<int>(room));
+      const bool shrinks = written > 0 && static_cast<std::size_t>(written) < block.size();
+      if (!shrinks) copy_bytes(to, block.data(), block.size());
+      const std::size_t stored = shrinks ? static_cast<std::size_t>(written) : block.size();
+      store_be32(static_cast<std::uint32_t>(stored), out.data() + at);
+      at += 4 + stored;
+      done += block.size();
+    }
+    return at;
+  }
 
  private:
   std::size_t block_bytes_ = std::size_t{1} << 30;

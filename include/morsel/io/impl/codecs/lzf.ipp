@@ -1,6 +1,7 @@
 #pragma once
 
 #include <morsel/io/impl/codecs/filter_parameters.hpp>
+#include <utility>
 
 namespace morsel::inline MORSEL_ABI::detail {
 
@@ -49,6 +50,52 @@ class LzfCodec : public FilterCodec {
     }
     return done;
   }
+
+  /// Looks back for the last three bytes of the same hash. What does not shrink is stored as literals.
+  std::size_t encode(std::span<const std::byte> in, std::span<std::byte> out,
+                     std::span<std::byte> scratch) const {
+    if (out.size() < max_encoded_bytes(in.size())) encode_failed("no room");
+    constexpr std::size_t most_back = std::size_t{1} << 13, most_length = 264, most_run = 32;
+    auto* const last = reinterpret_cast<std::uint32_t*>(scratch.data());
+    std::memset(scratch.data(), 0xff, scratch_bytes());
+    std::size_t at = 0, put = 0, run_begin = 0;
+    const auto put_run = [&](std::size_t end) {
+      while (run_begin < end) {
+        const std::size_t run = std::min(most_run, end - run_begin);
+        out[put++] = static_cast<std::byte>(run - 1);
+        std::memcpy(out.data() + put, in.data() + run_begin, run);
+        put += run;
+        run_begin += run;
+      }
+    };
+    while (in.size() - at > 3) {
+      const std::uint32_t next = std::to_integer<std::uint32_t>(in[at]) |
+                                 std::to_integer<std::uint32_t>(in[at + 1]) << 8 |
+                                 std::to_integer<std::uint32_t>(in[at + 2]) << 16;
+      std::uint32_t& seen = last[(next * 2654435761u) >> (32 - hash_bits)];
+      const std::size_t from = std::exchange(seen, static_cast<std::uint32_t>(at));
+      if (from >= at || at - from > most_back || std::memcmp(&in[from], &in[at], 3) != 0) {
+        ++at;
+        continue;
+      }
+      std::size_t length = 3;
+      const std::size_t most = std::min(most_length, in.size() - at);
+      while (length < most && in[from + length] == in[at + length]) ++length;
+      put_run(at);
+      const std::size_t back = at - from - 1, coded = length - 2;
+      out[put++] = static_cast<std::byte>(std::min<std::size_t>(coded, 7) << 5 | back >> 8);
+      if (coded >= 7) out[put++] = static_cast<std::byte>(coded - 7);
+      out[put++] = static_cast<std::byte>(back & 0xff);
+      at += length;
+      run_begin = at;
+    }
+    put_run(in.size());
+    return put;
+  }
+  std::size_t scratch_bytes() const { return sizeof(std::uint32_t) << hash_bits; }
+
+ private:
+  static constexpr unsigned hash_bits = 14;
 };
 
 inline std::vector<CodecDefinition> lzf_codecs() { return {byte_codec<LzfCodec>({"hdf5.lzf"})}; }
