@@ -200,5 +200,33 @@ def tensorstore_random():
     return seconds_of(run), label
 
 
+# ---- h5py, which takes one lock for everything
+
+def h5py_mean():
+    h5py, np = need("h5py", "numpy")
+    paths = sorted(folder.glob("w6-library.h5"))
+    if not paths:
+        sys.exit(f"peers: no w6-library.h5 in {folder}; run the workload first")
+    def run():
+        with h5py.File(paths[0]) as f, ThreadPoolExecutor(2) as pool:
+            d = f["v"]
+            total = sum(pool.map(lambda i: d[i].sum(dtype="f8"), range(d.shape[0])))
+        return total
+    return seconds_of(run), f"h5py {h5py.__version__}"
+
+
+def h5py_write():
+    h5py, np = need("h5py", "numpy")
+    raw = sorted(folder.glob("w6-raw-*"), key=lambda path: path.stat().st_mtime)[-1]
+    a = np.memmap(raw, dtype="f4", mode="r").reshape(-1, 1000, 1000)
+    target = folder / "h5py.h5"
+    def run():
+        with h5py.File(target, "w") as f:
+            f.create_dataset("v", data=a, chunks=(1, 1000, 1000), compression="gzip", compression_opts=4, shuffle=True)
+    seconds = seconds_of(run, warm=False)
+    target.unlink()
+    return seconds, f"h5py {h5py.__version__}"
+
+
 seconds, label = globals()[sys.argv[1]]()
 print(json.dumps({"seconds": seconds, "label": label}))

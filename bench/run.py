@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the workloads beside their hand-written loops and, where Python has them, beside dask, zarr, zarrs and TensorStore; writes
+"""Runs the workloads beside their hand-written loops and, where Python has them, beside dask, zarr, zarrs, TensorStore and h5py; writes
 bench/results/latest.json, which table.py turns into README's table.
 
 usage: run.py --build DIR [--scale S] [--rounds N] [--repeats N] [--peer-python PYTHON] [--only NAME] [--output FILE]
@@ -34,6 +34,7 @@ workloads = [
         "W5-point4": ["zarr_point4"], "W5-plane4": ["zarr_plane4"],
         "W5-point40": ["zarr_point40"], "W5-plane40": ["zarr_plane40"],
     }),
+    ("w6_hdf5", 1_000_000_000, {"W6": ["h5py_mean"], "W6-write": ["h5py_write"]}),
     ("w7_rechunk", 4_000_000_000, {}),
     ("w9_small_chunks", 1_024_000_000, {"W9-1e5": ["w9"]}),
 ]

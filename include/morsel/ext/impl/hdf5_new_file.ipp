@@ -41,8 +41,9 @@ class Hdf5NewFile final : public WriteBatch::File {
   /// An fsync before the file takes its name.
   void sync() { syncs_ = true; }
 
-  /// Announces an array. **Fails**: invalid_argument if another one is at its path, above or below.
-  void add_array(const std::string& inside) {
+  /// Announces an array; true if the memory that the file takes is to be booked with it. **Fails**:
+  /// invalid_argument if another one is at its path, above or below.
+  bool add_array(const std::string& inside) {
     const std::lock_guard lock(mutex_);
     for (const std::string& other : arrays_)
       if (lies_in(inside, other) || lies_in(other, inside))
@@ -51,6 +52,7 @@ class Hdf5NewFile final : public WriteBatch::File {
                                          "different paths, got '" +
                                          inside + "' and '" + other + "'");
     arrays_.insert(inside);
+    return ends_ == WriteBatch::Ends::on_commit || arrays_.size() == 1;  // once in each run
   }
   /// One that was announced and is not written after all.
   void forget_array(const std::string& inside) {
