@@ -488,7 +488,7 @@ def check_targets(d):
     assert path.read_bytes() == before
     (d / "dir.npy").mkdir()
     (d / "dir.csv").mkdir()
-    for name in ("dir.npy", "dir.csv", "no/such/dir.npy", "x.png", "x.zarr.zip", "x.h5", "x", "x.npz"):
+    for name in ("dir.npy", "dir.csv", "no/such/dir.npy", "x.png", "x.zarr.zip", "x", "x.npz"):
         fails("get", path, "-o", d / name)
         fails("eval", "a", f"a={path}", "-o", d / name)
     fails("get", path, "-o", d / "x.png", says="picture")
