@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <morsel/ext/hdf5.hpp>
+#include <morsel/io/attributes_json.hpp>
 #include <morsel/morsel.hpp>
 #include <numeric>
 #include <string>
@@ -196,7 +197,7 @@ void damage_a_chunk(Input& in) {
 // ------------------------------------------------------------------------------------- types, layouts,
 // attributes
 
-Id type_of(Input& in, int depth) {
+Id random_type(Input& in, int depth) {
   const auto copy = [](hid_t type) { return Id(H5Tcopy(type), H5Tclose); };
   switch (in.below(depth > 2 ? 6 : 9)) {
     case 0: {
@@ -252,19 +253,19 @@ Id type_of(Input& in, int depth) {
     case 5:
       return copy(in.flag() ? H5T_STD_REF_OBJ : H5T_UNIX_D32LE);
     case 6: {
-      const Id base = type_of(in, depth + 1);
+      const Id base = random_type(in, depth + 1);
       const hsize_t dims[3] = {1 + in.below(3), 1 + in.below(3), 1 + in.below(2)};
       return Id(H5Tarray_create2(base, 1 + in.below(3), dims), H5Tclose);
     }
     case 7: {
-      const Id base = type_of(in, depth + 1);
+      const Id base = random_type(in, depth + 1);
       return Id(in.below(4) == 0 ? H5Tvlen_create(base) : H5Tcopy(base), H5Tclose);
     }
     default: {
       Id type(H5Tcreate(H5T_COMPOUND, 1 + in.below(64)), H5Tclose);
       const char* const names[] = {"r", "i", "a", "b", "", "long name with / and .", "r"};
       for (unsigned i = 0, n = in.below(4); i <= n; ++i) {
-        const Id member = type_of(in, depth + 1);
+        const Id member = random_type(in, depth + 1);
         H5Tinsert(type, names[in.below(7)], in.below(48), member);
       }
       if (in.flag()) H5Tpack(type);
@@ -316,7 +317,7 @@ void write_a_file(Input& in) {
     const Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
     if (in.flag()) H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
     const Id file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose);
-    const Id type = type_of(in, 0);
+    const Id type = random_type(in, 0);
     const std::size_t item = type >= 0 ? H5Tget_size(type) : 0;
     if (item == 0 || item > 4096) return;
     const int rank = static_cast<int>(in.below(3));

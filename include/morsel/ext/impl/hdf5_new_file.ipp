@@ -85,7 +85,7 @@ class Hdf5NewFile final : public WriteBatch::File {
     }
     if (is_last && ends_ == WriteBatch::Ends::with_its_arrays) commit();
   }
-  void commit() override;
+  MORSEL_INLINE void commit() override;
 
  private:
   void copy_old();
