@@ -321,6 +321,58 @@ TEST_CASE("what an HDF5 file cannot have is refused before anything is computed"
   CHECK_THAT(failure_of([&] { save(a, path, {.append = 0}); }), Contains("got append"));
 }
 
+TEST_CASE("what a batch holds appears when it is committed, or not at all", "[hdf5][sink]") {
+  const Folder folder;
+  const auto format = hdf5_format();
+  const xt::xarray<int> values = ramp<int>({12, 5});
+  const std::string path = folder.file("x.h5");
+  for (const bool commits : {false, true}) {
+    const auto batch = std::make_shared<WriteBatch>();
+    format->create_group(path + "/g", {{"title", "\"all\""}}, {}, batch);
+    format->create_group(path, {{"root", "1"}}, {}, batch);
+    save(from_array(values), path + "/g/a", {.batch = batch});
+    save(from_array(values) + 1, path + "/b", {.batch = batch});
+    CHECK_THAT(failure_of([&] { save(from_array(values), path + "/g", {.batch = batch}); }),
+               Contains("two arrays go to one place"));
+    CHECK_FALSE(fs::exists(path));
+    if (commits) batch->commit();
+  }
+  CHECK(folder.names() == std::vector<std::string>{"x.h5"});
+  CHECK(equal<int>(open<int>(path + "/g/a").compute(), values));
+  CHECK(equal<int>(open<int>(path + "/b").compute(), values + 1));
+  const FoundFormat found = find_format(path);
+  CHECK(format->attributes(found.place, "g") == Attributes{{"title", "\"all\""}});
+  CHECK(format->attributes(found.place, "") == Attributes{{"root", "1"}});
+  format->create_group(path + "/g", {{"title", "2"}}, {}, nullptr);  // alone: one that is there
+  CHECK(format->attributes(find_format(path).place, "g") == Attributes{{"title", "2"}});
+  CHECK(equal<int>(open<int>(path + "/b").compute(), values + 1));
+  CHECK_THAT(failure_of([&] { format->create_group(path + "/b", {}, {}, nullptr); }),
+             Contains("'/b' is in the way"));
+
+  // All of a file is new.
+  const auto all = std::make_shared<WriteBatch>(WriteBatch::Ends::on_commit, WriteBatch::Old::goes);
+  save(from_array(values), path + "/only", {.batch = all});
+  all->commit();
+  CHECK_THAT(failure_of([&] { open<int>(path + "/b"); }), Contains("no such member"));
+  CHECK(equal<int>(open<int>(path + "/only").compute(), values));
+}
+
+TEST_CASE("a save that is stopped leaves what was there", "[hdf5][sink]") {
+  const Folder folder;
+  enable_all();
+  const std::string path = folder.file("x.h5");
+  std::stop_source source;
+  const auto stops = map(
+      [&](double v) {
+        if (v == 1500) source.request_stop();
+        return v;
+      },
+      from_array(ramp<double>({400, 40}), {.chunks = {10, 40}}));
+  CHECK_THAT(failure_of([&] { save(stops, path + "/v", {.threads = 1, .stop = source.get_token()}); }),
+             Contains("cancelled"));
+  CHECK(folder.names().empty());
+}
+
 TEST_CASE("chunks that hold nothing but the fill value are not stored, unless they are asked for",
           "[hdf5][sink]") {
   const Folder folder;

@@ -60,7 +60,9 @@ class Hdf5NewFile final : public WriteBatch::File {
     arrays_.erase(inside);
   }
 
-  /// The file in libhdf5, made at the first call. **Requires**: the library's lock.
+  /// Makes the hidden file, which may be a long copy. **Requires**: not the library's lock.
+  void prepare();
+  /// The file in libhdf5, opened at the first call. **Requires**: prepared; the library's lock.
   hid_t begin();
   /// **Requires**: begun. **Threads**: any, without the lock.
   void put(haddr_t address, std::span<const std::byte> stored) const {
@@ -69,6 +71,7 @@ class Hdf5NewFile final : public WriteBatch::File {
   /// A group and those above it. **Requires**: the lock. **Fails**: already_exists if an array is on the way.
   Hid group(const std::string& inside);
   void add_group(const std::string& inside, const Attributes& attributes) {
+    prepare();
     const Hdf5Lock lock;
     const Hid made = group(inside);
     write_hdf5_attributes(made, attributes, DType(), doing_ + ", group '/" + inside + "'");
@@ -105,7 +108,8 @@ class Hdf5NewFile final : public WriteBatch::File {
   WriteBatch::Ends ends_;
   FileTarget target_;
   bool is_replaced_ = false, syncs_ = false, is_committed_ = false;
-  std::mutex mutex_;
+  std::mutex prepare_mutex_, mutex_;
+  bool is_prepared_ = false;
   std::set<std::string> arrays_;
   std::vector<NewScaledArray> finished_;
   std::string temporary_;
@@ -113,17 +117,23 @@ class Hdf5NewFile final : public WriteBatch::File {
   Hdf5WriteFile* driver_ = nullptr;  // libhdf5's
 };
 
-MORSEL_INLINE hid_t Hdf5NewFile::begin() {
-  if (file_ >= 0) return file_;
+MORSEL_INLINE void Hdf5NewFile::prepare() {
+  const std::lock_guard lock(prepare_mutex_);
+  if (is_prepared_) return;
   if (!temporary_.empty() || is_committed_)
     fail(Errc::internal_error, doing_ + ": the file could not be made, or is complete; expected neither");
   int fd = -1;
   std::tie(fd, temporary_) = make_temporary(target_.directory, doing_);
   if (target_.exists) ::fchmod(fd, target_.status.st_mode & 07777);
   ::close(fd);
+  if (keeps_old()) copy_old();
+  is_prepared_ = true;
+}
+
+MORSEL_INLINE hid_t Hdf5NewFile::begin() {
+  if (file_ >= 0) return file_;
   const hid_t access = hdf5_write_access();
   if (keeps_old()) {
-    copy_old();
     file_ = H5Fopen(temporary_.c_str(), H5F_ACC_RDWR, access);
     if (file_ < 0)
       fail_hdf5(Errc::corrupt_data, doing_, "libhdf5 does not write into it; expected an HDF5 file");
@@ -210,6 +220,7 @@ MORSEL_INLINE Hid Hdf5NewFile::group(const std::string& inside) {
 
 MORSEL_INLINE void Hdf5NewFile::commit() {
   if (is_committed_) return;
+  prepare();
   {
     const Hdf5Lock lock;
     const hid_t file = begin();

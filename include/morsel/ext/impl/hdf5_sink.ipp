@@ -116,6 +116,7 @@ MORSEL_INLINE void Hdf5Sink::State::begin() {
 }
 
 MORSEL_INLINE void Hdf5Sink::State::make() {
+  d.file->prepare();
   const Hdf5Lock lock;
   const std::size_t slash = d.path.rfind('/');
   const std::string name = slash == std::string::npos ? d.path : d.path.substr(slash + 1);
