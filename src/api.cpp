@@ -2,12 +2,15 @@
 #include <morsel/api/impl/any_lazy_array.ipp>
 #include <morsel/api/impl/async.ipp>
 #include <morsel/api/impl/axes.ipp>
+#include <morsel/api/impl/cf_time.ipp>
+#include <morsel/api/impl/coordinates.ipp>
 #include <morsel/api/impl/create.ipp>
 #include <morsel/api/impl/evaluate.ipp>
 #include <morsel/api/impl/explain.ipp>
 #include <morsel/api/impl/library_versions.ipp>
 #include <morsel/api/impl/manipulation.ipp>
 #include <morsel/api/impl/map.ipp>
+#include <morsel/api/impl/mask_and_scale.ipp>
 #include <morsel/api/impl/open.ipp>
 #include <morsel/api/impl/operand.ipp>
 #include <morsel/api/impl/partial.ipp>

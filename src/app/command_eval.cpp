@@ -65,13 +65,12 @@ void eval(Session& session, const EvalArguments& arguments) {
     const auto source = sources.find(name);
     if (source == sources.end()) return std::nullopt;
     auto edge = opened.find(name);
-    if (edge == opened.end())
-      edge =
-          opened
-              .emplace(
-                  name,
-                  open_edge(source_path(source->second, session.dataset), Values::computed_with, chunks).edge)
-              .first;
+    if (edge == opened.end()) {
+      const std::string path = source_path(source->second, session.dataset);
+      const OpenedEdge input = arguments.part.any() ? open_part(path, arguments.part, chunks)
+                                                    : open_edge(path, Values::computed_with, chunks);
+      edge = opened.emplace(name, input.edge).first;
+    }
     return Value(edge->second);
   };
   try {

@@ -11,7 +11,9 @@ void get(Session& session, const GetArguments& arguments) {
   const std::string path = source_path(arguments.source, session.dataset);
   OpenedEdge opened;
   try {
-    opened = open_edge(path, is_npy(arguments.out) ? Values::as_stored : Values::computed_with);
+    opened = arguments.part.any()
+                 ? open_part(path, arguments.part)
+                 : open_edge(path, is_npy(arguments.out) ? Values::as_stored : Values::computed_with);
   } catch (const Error& error) {
     if (error.code() != Errc::unsupported) throw;
     const std::optional<StringArray> strings = StringArray::open(path);

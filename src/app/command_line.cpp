@@ -54,6 +54,7 @@ struct Parsed {
   std::string source, slice, axes, out, chunks, shards, codec, target, expression;
   std::string other, relative, absolute, format, fill_value, region, append;
   std::vector<std::string> inputs;
+  PartArguments part;
   bool overwrite = false, resume = false, skip_unsupported = false, functions = false, version = false;
   bool progress_on = false, progress_off = false;
   Action action;
@@ -67,6 +68,7 @@ struct Parsed {
                               &format,         &fill_value,      &region,        &append})
       *text = shield.reveal(*text);
     for (std::string& input : inputs) input = shield.reveal(input);
+    for (std::string& selection : part.selections) selection = shield.reveal(selection);
   }
 };
 
@@ -82,6 +84,16 @@ void add_common(CLI::App& command, Parsed& parsed) {
   command.add_flag("--json", parsed.session.json, "Print one JSON object");
 }
 
+void add_part(CLI::App& command, Parsed& parsed) {
+  command
+      .add_option("--sel", parsed.part.selections,
+                  "Part by coordinates, once per axis: lat=30..60, time=2001-06, lon=~12.5 (the nearest)")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  command.add_flag("--mask-and-scale", parsed.part.mask_and_scale,
+                   "Values for packed numbers: scale_factor, add_offset, _FillValue and others of CF");
+}
+
 void add_get(CLI::App& parent, Parsed& parsed) {
   CLI::App* command = parent.add_subcommand("get", "Write or print an array or a part of it");
   command->add_option("SRC", parsed.source, "File, or a path on inside a container")
@@ -89,9 +101,12 @@ void add_get(CLI::App& parent, Parsed& parsed) {
       ->type_name("");
   command->add_option("SLICE", parsed.slice, "Part of it, such as '0:10, ..., ::2'")->type_name("");
   command->add_option("-o,--out", parsed.out, "Target .npy, .csv, .zarr or .h5; - prints")->type_name("OUT");
+  add_part(*command, parsed);
   add_common(*command, parsed);
   command->callback([&parsed] {
-    parsed.action = [&parsed](Session& session) { get(session, {parsed.source, parsed.slice, parsed.out}); };
+    parsed.action = [&parsed](Session& session) {
+      get(session, {parsed.source, parsed.slice, parsed.out, parsed.part});
+    };
   });
 }
 
@@ -104,10 +119,11 @@ void add_stats(CLI::App& parent, Parsed& parsed) {
   command->add_option("SLICE", parsed.slice, "Part of it, such as '0:10, ..., ::2'")->type_name("");
   command->add_option("--axis", parsed.axes, "Axes to reduce, numbers or names such as 0,2; all by default")
       ->type_name("N,...");
+  add_part(*command, parsed);
   add_common(*command, parsed);
   command->callback([&parsed] {
     parsed.action = [&parsed](Session& session) {
-      stats(session, {parsed.source, parsed.slice, parsed.axes});
+      stats(session, {parsed.source, parsed.slice, parsed.axes, parsed.part});
     };
   });
 }
@@ -121,10 +137,12 @@ void add_eval(CLI::App& parent, Parsed& parsed) {
   command->add_option("--chunks", parsed.chunks, "Chunks to compute in, such as 100,100,-1 or 64MiB")
       ->type_name("CHUNKS");
   command->add_flag("--functions", parsed.functions, "List the functions of expressions");
+  add_part(*command, parsed);
   add_common(*command, parsed);
   command->callback([&parsed] {
     parsed.action = [&parsed](Session& session) {
-      eval(session, {parsed.expression, parsed.inputs, parsed.out, parsed.chunks, parsed.functions});
+      eval(session,
+           {parsed.expression, parsed.inputs, parsed.out, parsed.chunks, parsed.functions, parsed.part});
     };
   });
 }

@@ -88,7 +88,7 @@ class Report {
 void stats(Session& session, const StatsArguments& arguments) {
   // 1. The array, the part of it, the axes.
   const std::string path = source_path(arguments.source, session.dataset);
-  const OpenedEdge opened = open_edge(path);
+  const OpenedEdge opened = arguments.part.any() ? open_part(path, arguments.part) : open_edge(path);
   const Edge part = sliced(opened.edge, arguments.slice);
   if (!part.dtype().is_numeric())
     fail(Errc::dtype_mismatch, "stats of '" + path + "': " + part.dtype().name() +

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "part_argument.hpp"
 #include "session.hpp"
 #include "storage.hpp"
 
@@ -18,12 +19,14 @@ void tree(Session& session, const std::string& source);
 
 struct StatsArguments {
   std::string source, slice, axes;  ///< `axes`: numbers or names, separated by commas
+  PartArguments part;
 };
 /// count, nan_count, min, max, mean, stddev and sum in one pass.
 void stats(Session& session, const StatsArguments& arguments);
 
 struct GetArguments {
   std::string source, slice, out;
+  PartArguments part;
 };
 /// Part of an array, to a file or printed.
 void get(Session& session, const GetArguments& arguments);
@@ -33,6 +36,7 @@ struct EvalArguments {
   std::vector<std::string> inputs;  ///< name=SRC
   std::string out, chunks;
   bool functions = false;  ///< print the table of functions instead
+  PartArguments part;      ///< of every input
 };
 /// The value of an expression, to a file or printed.
 void eval(Session& session, const EvalArguments& arguments);

@@ -16,12 +16,16 @@ namespace morsel::inline MORSEL_ABI {
 
 template <class R>
 class AsyncResult;
+namespace detail {
+struct CoordinateAxes;  // coordinates.hpp
+}
 
 /// Immutable and cheap to copy: elements are never copied with it. Const members may be called from any
 /// thread. Nothing but compute, item, compute_into and compute_async reads data.
 ///
 /// Dimension names go with the axes through views, reductions and operations; operands must agree on them, or
-/// have none. Attributes stay with views, rechunk and casts; operations drop them.
+/// have none. Attributes stay with views, rechunk and casts; operations drop them. Coordinates (see sel) go
+/// with the names.
 class AnyLazyArray {
  public:
   /// **Fails**: invalid_argument if names and axes differ in number or a name comes twice.
@@ -44,6 +48,12 @@ class AnyLazyArray {
 
   AnyLazyArray with_dims(std::vector<std::string> dims) const;
   AnyLazyArray with_attrs(Attributes attrs) const;
+  /// Other values for the same axes: names, attributes and coordinates stay. **Fails**: shape_mismatch.
+  AnyLazyArray with_edge(Edge edge) const;
+
+  /// Where the coordinates of the named axes are; null: nowhere.
+  const std::shared_ptr<const detail::CoordinateAxes>& coordinate_axes() const { return coordinates_; }
+  AnyLazyArray with_coordinate_axes(std::shared_ptr<const detail::CoordinateAxes> axes) const;
 
   /// NumPy's basic indexing: a["0:10, ..., ::2"], a[3], a[range(0, 10)].
   AnyLazyArray operator[](std::string_view items) const { return slice(parse_slice(items)); }
@@ -78,6 +88,7 @@ class AnyLazyArray {
   Edge edge_;
   std::vector<std::string> dims_;
   std::shared_ptr<const Attributes> attrs_;
+  std::shared_ptr<const detail::CoordinateAxes> coordinates_;
 };
 
 /// "LazyArray<float32>(shape=(1000, 512), chunks=((100, ...), (512,)), 1.95 MiB)" and the same over several
@@ -107,9 +118,18 @@ void require_elements(const AnyLazyArray& array, std::size_t count);
 BufferView strided_view(void* data, const Shape& shape, const Dims& strides, std::size_t item_bytes);
 [[noreturn]] void fail_other_dtype(const AnyLazyArray& array, Type asked);
 
+using CoordinateAxesPtr = std::shared_ptr<const CoordinateAxes>;
+/// What is left of coordinates after a view, and after other names.
+CoordinateAxesPtr sliced_axes(const CoordinateAxesPtr& axes, const std::vector<std::string>& dims,
+                              const Shape& shape, const SliceItems& items);
+CoordinateAxesPtr renamed_axes(const CoordinateAxesPtr& axes, const std::vector<std::string>& from,
+                               const std::vector<std::string>& to);
+
 }  // namespace detail
 }  // namespace morsel::inline MORSEL_ABI
 
 #if defined(MORSEL_HEADER_ONLY)
 #include <morsel/api/impl/any_lazy_array.ipp>
+// Has what is declared above of coordinates.
+#include <morsel/api/coordinates.hpp>
 #endif

@@ -14,6 +14,8 @@ struct OpenOptions {
   std::string field = {};    ///< one member of records, "outer.inner"
   std::vector<std::string> dims = {};
   FormatOptions options = {};  ///< of the format, by name: {{"access", "map"}}
+  /// Packed numbers as the values they stand for: see mask_and_scale.
+  bool mask_and_scale = false;
 };
 
 /// The array at a path, which goes on inside a container: "data.h5/entry/data". Its dtype is known at run
@@ -26,6 +28,8 @@ AnyLazyArray open_any(const AnyStore& store, std::string_view path, const OpenOp
 
 namespace detail {
 void require_opened(const AnyLazyArray& array, std::string_view path, Type asked);
+/// The array `name` beside the one at `place`, or in a group above it.
+AnyLazyArray open_sibling(const std::string& place, const std::string& name, const OpenOptions& options);
 AnyLazyArray from_opened(OpenedArray opened, const ChunkSpec& chunks, std::vector<std::string> dims,
                          std::string name);
 }  // namespace detail

@@ -33,6 +33,9 @@ struct Place {
 /// Options of one format by name, as text; a format refuses names that it does not know.
 using FormatOptions = std::vector<std::pair<std::string, std::string>>;
 
+/// Types of attributes by name, where a file has them: JSON text does not tell a float32 from a float64.
+using AttributeTypes = std::vector<std::pair<std::string, DType>>;
+
 /// An array that is to be written.
 struct NewArray {
   DType dtype;
@@ -74,6 +77,9 @@ struct Format {
   std::function<std::optional<std::vector<Member>>(const Place&, const std::string& inside)> list;
   /// Attributes of a container or group; null: it has none.
   std::function<Attributes(const Place&, const std::string& inside)> attributes;
+  /// Types of the attributes of an array; null: the format has attributes as JSON, or none. **Fails**:
+  /// not_found.
+  std::function<AttributeTypes(const Place&, const std::string& inside)> attribute_types;
   /// A sink that makes an array at a path; null: the format is not written.
   /// **Fails**: already_exists unless `overwrite`; invalid_argument for options and codecs that it does not
   /// have.
@@ -109,6 +115,9 @@ FoundFormat find_format(std::string_view path);
 /// The array at a path that may go on inside a container. **Fails**: as find_format; not_found naming the
 /// members that there are.
 OpenedArray open_path(std::string_view path, const FormatOptions& options = {});
+
+/// Types of the attributes of the array at a path, as far as its format knows them. **Fails**: as open_path.
+AttributeTypes attribute_types_at(std::string_view path);
 
 /// What is directly in the container or group at a path; nothing if it is an array. **Fails**: as open_path.
 std::optional<std::vector<Member>> list_path(std::string_view path);

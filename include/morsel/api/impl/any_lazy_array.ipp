@@ -140,17 +140,38 @@ MORSEL_INLINE const Attributes& AnyLazyArray::attrs() const {
 }
 
 MORSEL_INLINE AnyLazyArray AnyLazyArray::with_dims(std::vector<std::string> dims) const {
-  return AnyLazyArray(edge_, std::move(dims), attrs());
+  AnyLazyArray out(edge_, std::move(dims), attrs());
+  out.coordinates_ = detail::renamed_axes(coordinates_, dims_, out.dims_);
+  return out;
 }
 
 MORSEL_INLINE AnyLazyArray AnyLazyArray::with_attrs(Attributes attrs) const {
-  return AnyLazyArray(edge_, dims_, std::move(attrs));
+  AnyLazyArray out(edge_, dims_, std::move(attrs));
+  out.coordinates_ = coordinates_;
+  return out;
+}
+
+MORSEL_INLINE AnyLazyArray AnyLazyArray::with_edge(Edge edge) const {
+  if (edge.shape() != shape())
+    fail(Errc::shape_mismatch, "other values for an array: another shape; expected " + to_string(shape()) +
+                                   ", got " + to_string(edge.shape()));
+  AnyLazyArray out = *this;
+  out.edge_ = std::move(edge);
+  return out;
+}
+
+MORSEL_INLINE AnyLazyArray
+AnyLazyArray::with_coordinate_axes(std::shared_ptr<const detail::CoordinateAxes> axes) const {
+  AnyLazyArray out = *this;
+  out.coordinates_ = std::move(axes);
+  return out;
 }
 
 MORSEL_INLINE AnyLazyArray AnyLazyArray::slice(const SliceItems& items) const {
   AnyLazyArray out = *this;
   out.edge_ = morsel::slice(edge_, items);
   out.dims_ = detail::dims_of_slice(dims_, ndim(), items);
+  out.coordinates_ = detail::sliced_axes(coordinates_, dims_, shape(), items);
   return out;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <morsel/api/coordinates.hpp>
 #include <morsel/api/manipulation.hpp>
 
 namespace morsel::inline MORSEL_ABI {
@@ -10,6 +11,11 @@ namespace detail {
 /// A view of an array: its attributes stay, its names are those given.
 MORSEL_INLINE AnyLazyArray renamed(const AnyLazyArray& array, Edge edge, std::vector<std::string> dims) {
   return AnyLazyArray(std::move(edge), std::move(dims), array.attrs());
+}
+
+/// A view that has the elements along each named axis in their order: coordinates stay, too.
+MORSEL_INLINE AnyLazyArray reordered(const AnyLazyArray& array, Edge edge, std::vector<std::string> dims) {
+  return renamed(array, std::move(edge), std::move(dims)).with_coordinate_axes(array.coordinate_axes());
 }
 
 }  // namespace detail
@@ -22,7 +28,7 @@ MORSEL_INLINE AnyLazyArray permute_dims(const AnyLazyArray& array, const std::ve
   Edge edge = permute_dims(array.edge(), numbers);
   for (const Index i : numbers)
     if (!array.dims().empty()) dims.push_back(array.dims()[static_cast<std::size_t>(i)]);
-  return detail::renamed(array, std::move(edge), std::move(dims));
+  return detail::reordered(array, std::move(edge), std::move(dims));
 }
 
 MORSEL_INLINE AnyLazyArray transpose(const AnyLazyArray& array) {
@@ -37,7 +43,7 @@ MORSEL_INLINE AnyLazyArray expand_dims(const AnyLazyArray& array, Index axis) {
   if (!dims.empty())
     dims.insert(dims.begin() + normalize_axis(axis, static_cast<int>(array.ndim()) + 1, "expand_dims"),
                 std::string());
-  return detail::renamed(array, std::move(edge), std::move(dims));
+  return detail::reordered(array, std::move(edge), std::move(dims));
 }
 
 MORSEL_INLINE AnyLazyArray squeeze(const AnyLazyArray& array, const Axes& axes) {
@@ -53,12 +59,16 @@ MORSEL_INLINE AnyLazyArray squeeze(const AnyLazyArray& array, const Axes& axes) 
   for (std::size_t i = 0; i < array.dims().size(); ++i)
     if (std::find(numbers.begin(), numbers.end(), static_cast<Index>(i)) == numbers.end())
       dims.push_back(array.dims()[i]);
-  return detail::renamed(array, std::move(edge), std::move(dims));
+  return detail::reordered(array, std::move(edge), std::move(dims));
 }
 
 MORSEL_INLINE AnyLazyArray flip(const AnyLazyArray& array, const Axes& axes) {
-  return detail::renamed(array, flip(array.edge(), find_axes(axes, array.dims(), array.ndim(), "flip")),
-                         array.dims());
+  const std::vector<Index> numbers = find_axes(axes, array.dims(), array.ndim(), "flip");
+  SliceItems items(array.ndim());
+  for (const Index i : numbers)
+    items[static_cast<std::size_t>(normalize_axis(i, static_cast<int>(array.ndim()), "flip"))].step = -1;
+  return detail::renamed(array, flip(array.edge(), numbers), array.dims())
+      .with_coordinate_axes(detail::sliced_axes(array.coordinate_axes(), array.dims(), array.shape(), items));
 }
 
 MORSEL_INLINE AnyLazyArray moveaxis(const AnyLazyArray& array, const Axes& from, const Axes& to) {
@@ -84,7 +94,7 @@ MORSEL_INLINE AnyLazyArray moveaxis(const AnyLazyArray& array, const Axes& from,
       dims[i] = array.dims()[next++];
     }
   }
-  return detail::renamed(array, std::move(edge), std::move(dims));
+  return detail::reordered(array, std::move(edge), std::move(dims));
 }
 
 MORSEL_INLINE AnyLazyArray broadcast_to(const AnyLazyArray& array, const Shape& shape) {

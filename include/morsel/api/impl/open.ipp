@@ -1,6 +1,10 @@
 #pragma once
 
+#include <filesystem>
+#include <morsel/api/coordinates.hpp>
+#include <morsel/api/mask_and_scale.hpp>
 #include <morsel/api/open.hpp>
+#include <morsel/io/attributes_json.hpp>
 #include <morsel/io/field_source.hpp>
 
 namespace morsel::inline MORSEL_ABI {
@@ -58,15 +62,93 @@ MORSEL_INLINE std::string with_dataset(std::string_view path, const OpenOptions&
 
 }  // namespace detail
 
+namespace detail {
+
+/// xarray has the fill value of an array in Zarr version 2 as its attribute. That of zero says nothing: it
+/// is also there where none was chosen.
+MORSEL_INLINE AnyLazyArray with_zarr_fill(const AnyLazyArray& array, const std::vector<std::byte>& fill) {
+  const bool is_zero = std::all_of(fill.begin(), fill.end(), [](std::byte b) { return b == std::byte{0}; });
+  if (is_zero || !array.dtype().is_numeric() || fill.size() != array.dtype().item_bytes() ||
+      find_attribute(array.attrs(), "_FillValue"))
+    return array;
+  Attributes attributes = array.attrs();
+  visit_type(array.dtype().type(), [&]<class T>() {
+    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
+      T value;
+      std::memcpy(&value, fill.data(), sizeof(T));
+      if constexpr (std::is_floating_point_v<T>)
+        attributes.emplace_back("_FillValue", json_number(value));
+      else
+        attributes.emplace_back("_FillValue", std::to_string(value));
+    }
+  });
+  return array.with_attrs(std::move(attributes));
+}
+
+/// The array as its options ask for it, with its coordinates among its siblings.
+template <class OpenSibling>
+AnyLazyArray opened_array(OpenedArray opened, const OpenOptions& options, const std::string& full,
+                          const AttributeTypes& types, const std::string& place, OpenSibling open_sibling) {
+  const bool is_zarr2 = opened.source.spec().format == "zarr_v2";
+  const std::vector<std::byte> fill = is_zarr2 ? opened.source.spec().fill : std::vector<std::byte>();
+  // Coordinates go by the names in the file.
+  OpenOptions unnamed = options;
+  unnamed.dims.clear();
+  AnyLazyArray array = array_or_field(std::move(opened), unnamed, full);
+  if (options.mask_and_scale) array = mask_and_scale(is_zarr2 ? with_zarr_fill(array, fill) : array, types);
+  if (!array.dims().empty()) array = with_siblings(array, place, open_sibling);
+  return options.dims.empty() ? array : array.with_dims(options.dims);
+}
+
+}  // namespace detail
+
 MORSEL_INLINE AnyLazyArray open_any(std::string_view path, const OpenOptions& options) {
   const std::string full = detail::with_dataset(path, options);
-  return detail::array_or_field(open_path(full, options.options), options, full);
+  OpenedArray opened = open_path(full, options.options);
+  const AttributeTypes types = options.mask_and_scale ? attribute_types_at(full) : AttributeTypes();
+  // Whatever the working directory is when a coordinate is asked for.
+  const std::string place = std::filesystem::absolute(full).string();
+  const auto open_sibling = [place, unpack = options.mask_and_scale](const std::string& name) {
+    return detail::open_sibling(place, name, {.mask_and_scale = unpack});
+  };
+  return detail::opened_array(std::move(opened), options, full, types, place, open_sibling);
 }
 
 MORSEL_INLINE AnyLazyArray open_any(const AnyStore& store, std::string_view path,
                                     const OpenOptions& options) {
   const std::string full = detail::with_dataset(path, options);
-  return detail::array_or_field(open_zarr(store, full, options.options), options, full);
+  OpenedArray opened = open_zarr(store, full, options.options);
+  const auto open_sibling = [store, full, unpack = options.mask_and_scale](const std::string& name) {
+    const std::size_t slash = full.rfind('/');
+    return open_any(store, slash == full.npos ? name : full.substr(0, slash + 1) + name,
+                    {.mask_and_scale = unpack});
+  };
+  return detail::opened_array(std::move(opened), options, full, {}, store.identity() + "/" + full,
+                              open_sibling);
+}
+
+MORSEL_INLINE AnyLazyArray detail::open_sibling(const std::string& place, const std::string& name,
+                                                const OpenOptions& options) {
+  std::string group = place;
+  std::string first;  // what went wrong nearest to the array
+  for (;;) {
+    const std::size_t slash = group.find_last_of('/');
+    if (slash == 0 || slash == group.npos) break;
+    group.resize(slash);
+    // Dimensions of NetCDF-4 are known in all groups below their own.
+    try {
+      return open_any(group + "/" + name, options);
+    } catch (const Error& error) {
+      if (error.code() != Errc::not_found && error.code() != Errc::unsupported) throw;
+      if (first.empty()) first = error.what();
+    }
+    try {
+      if (!list_path(group)) break;
+    } catch (const Error&) {
+      break;  // no container: nothing above is of the file
+    }
+  }
+  fail(Errc::not_found, first);
 }
 
 MORSEL_INLINE AnyLazyArray memmap_any(const std::string& path, const DType& dtype,

@@ -29,7 +29,8 @@ MORSEL_INLINE AnyLazyArray reduction_with(ReducerPtr reducer, const AnyLazyArray
                                           const ReduceOptions& options) {
   const std::vector<Index> numbers = find_axes(axes, array.dims(), array.ndim(), reducer->name());
   const Edge edge = reduce(std::move(reducer), array.edge(), numbers, options.keepdims);
-  return AnyLazyArray(edge, detail::dims_of_reduction(array, numbers, options.keepdims, edge.shape().size()));
+  return AnyLazyArray(edge, detail::dims_of_reduction(array, numbers, options.keepdims, edge.shape().size()))
+      .with_coordinate_axes(array.coordinate_axes());
 }
 
 MORSEL_INLINE AnyLazyArray reduction(Reduction which, const AnyLazyArray& array, const Axes& axes,

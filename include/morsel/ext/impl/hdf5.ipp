@@ -22,6 +22,7 @@ MORSEL_INLINE void hdf5::enable() {
   format.open = &detail::open_hdf5;
   format.list = &detail::list_hdf5;
   format.attributes = &detail::attributes_of_hdf5;
+  format.attribute_types = &detail::attribute_types_of_hdf5;
   format.create = &detail::create_hdf5;
   format.create_group = &detail::create_hdf5_group;
   format.is_one_file = true;

@@ -3,6 +3,7 @@
 #include <morsel/array/attributes.hpp>
 #include <morsel/ext/impl/hdf5_type.ipp>
 #include <morsel/io/attributes_json.hpp>
+#include <morsel/io/format.hpp>
 #include <set>
 
 namespace morsel::inline MORSEL_ABI {
@@ -258,6 +259,26 @@ MORSEL_INLINE Attributes hdf5_attributes(hid_t object) {
     attributes.emplace_back(name, attribute ? hdf5_attribute_json(attribute) : "null");
   }
   return attributes;
+}
+
+/// Types of the attributes that are plain numbers.
+MORSEL_INLINE AttributeTypes hdf5_attribute_types(hid_t object) {
+  AttributeTypes types;
+  for (const std::string& name : hdf5_attribute_names(object)) {
+    const Hid attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT), &H5Aclose);
+    if (!attribute) continue;
+    const Hid type(H5Aget_type(attribute), &H5Tclose);
+    if (!type) continue;
+    const std::size_t bytes = H5Tget_size(type);
+    if (H5Tget_class(type) == H5T_FLOAT && (bytes == 4 || bytes == 8))
+      types.emplace_back(name, bytes == 4 ? Type::float32 : Type::float64);
+    if (H5Tget_class(type) == H5T_INTEGER)
+      for (const Type known : {Type::int8, Type::int16, Type::int32, Type::int64, Type::uint8, Type::uint16,
+                               Type::uint32, Type::uint64})
+        if (item_bytes_of(known) == bytes && is_signed_integer(known) == (H5Tget_sign(type) != H5T_SGN_NONE))
+          types.emplace_back(name, known);
+  }
+  return types;
 }
 
 /// Text of an attribute of one string; "" if there is none.

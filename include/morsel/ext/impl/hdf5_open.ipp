@@ -570,7 +570,9 @@ MORSEL_INLINE std::optional<std::vector<Member>> list_hdf5(const Place& place, c
   return members;
 }
 
-MORSEL_INLINE Attributes attributes_of_hdf5(const Place& place, const std::string& inside) {
+/// f(hid_t) with the object at a path. **Fails**: not_found.
+template <class F>
+auto with_hdf5_object(const Place& place, const std::string& inside, F&& f) {
   const std::string doing = "reading attributes of '" + joined(place.path, inside) + "'";
   const Hdf5Lock lock;
   const std::shared_ptr<Hdf5File> file = Hdf5File::at(place.path);
@@ -584,7 +586,15 @@ MORSEL_INLINE Attributes attributes_of_hdf5(const Place& place, const std::strin
                        : H5Oopen(handle, path.c_str(), H5P_DEFAULT),
                    &H5Oclose);
   if (!object) fail_hdf5(Errc::corrupt_data, doing, "it cannot be opened; expected a group");
-  return hdf5_attributes(object);
+  return f(static_cast<hid_t>(object));
+}
+
+MORSEL_INLINE Attributes attributes_of_hdf5(const Place& place, const std::string& inside) {
+  return with_hdf5_object(place, inside, [](hid_t object) { return hdf5_attributes(object); });
+}
+
+MORSEL_INLINE AttributeTypes attribute_types_of_hdf5(const Place& place, const std::string& inside) {
+  return with_hdf5_object(place, inside, [](hid_t object) { return hdf5_attribute_types(object); });
 }
 
 }  // namespace detail

@@ -283,6 +283,12 @@ MORSEL_INLINE OpenedArray open_path(std::string_view path, const FormatOptions& 
   }
 }
 
+MORSEL_INLINE AttributeTypes attribute_types_at(std::string_view path) {
+  const FoundFormat found = find_format(path);
+  return found.format->attribute_types ? found.format->attribute_types(found.place, found.inside)
+                                       : AttributeTypes();
+}
+
 MORSEL_INLINE std::optional<std::vector<Member>> list_path(std::string_view path) {
   const FoundFormat found = find_format(path);
   if (!found.format->list) {

@@ -476,6 +476,14 @@ MORSEL_INLINE Format detail::netcdf_format() {
     return attributes_of(inside.empty() ? header->attributes
                                         : netcdf_variable(*header, inside, doing).attributes);
   };
+  format.attribute_types = [](const Place& place, const std::string& inside) {
+    const std::string doing = "reading attributes of '" + joined(place.path, inside) + "'";
+    const auto header = netcdf_header(File(place.path), doing);
+    AttributeTypes types;
+    for (const NetcdfAttribute& attribute : netcdf_variable(*header, inside, doing).attributes)
+      types.emplace_back(attribute.name, attribute.dtype);
+    return types;
+  };
   return format;
 }
 
