@@ -33,6 +33,7 @@ struct NetcdfVariable {
 /// What the header of a file says.
 struct NetcdfHeader {
   int version = 1;         ///< 1, 2 or 5
+  Index bytes = 0;         ///< of the header itself
   Index records = 0;       ///< a file that was written as a stream does not say: as many as it holds
   Index record_bytes = 0;  ///< from one record to the next
   std::vector<NetcdfDimension> dimensions;
@@ -59,7 +60,7 @@ NetcdfHeader read_netcdf_header(const File& file, const std::string& doing);
 /// where the bytes between them are fewer than a page.
 ///
 /// **Fails**: not_found naming the variables there are; corrupt_data, also for a file shorter than its header
-/// says. **Cost**: the header, which is kept for the last few files.
+/// says. **Cost**: the header, which is kept for the last few files if it is no longer than 4 MiB.
 OpenedArray open_netcdf(const std::string& path, const std::string& name,
                         FileAccess access = FileAccess::pread, bool drop_cache = false);
 

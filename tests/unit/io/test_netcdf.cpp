@@ -155,6 +155,7 @@ TEST_CASE("attributes of files and variables are decoded", "[netcdf]") {
   CHECK(values_of<std::int16_t>(v) == std::vector<std::int16_t>{7});
   const NetcdfHeader header = read_netcdf_header(File(path), "reading");
   CHECK(header.version == version);
+  CHECK(header.bytes == header.variables[0].begin);
   CHECK(header.variables[0].attributes[1].dtype == DType(Type::float32));
 }
 

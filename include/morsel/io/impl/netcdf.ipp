@@ -124,6 +124,7 @@ class NetcdfHeaderReader {
     for (NetcdfDimension& dimension : header_.dimensions)
       if (dimension.is_record) dimension.length = header_.records;
     check_places();
+    header_.bytes = in_.at();
     return std::move(header_);
   }
 
@@ -330,6 +331,7 @@ struct NetcdfHeaders {
     std::shared_ptr<const NetcdfHeader> header;
   };
   static constexpr std::size_t most = 4;
+  static constexpr Index most_bytes = Index{4} << 20;
   std::mutex mutex;
   std::vector<Entry> entries;  // the last one first
 };
@@ -348,6 +350,7 @@ MORSEL_INLINE std::shared_ptr<const NetcdfHeader> netcdf_header(const File& file
     }
   }
   auto header = std::make_shared<const NetcdfHeader>(read_netcdf_header(file, doing));
+  if (header->bytes > NetcdfHeaders::most_bytes) return header;
   const std::lock_guard lock(known->mutex);
   if (known->entries.size() == NetcdfHeaders::most) known->entries.pop_back();
   known->entries.insert(known->entries.begin(), {file.path(), file.state(), header});
