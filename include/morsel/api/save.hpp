@@ -56,9 +56,9 @@ struct SavePlan {
 /// Checks options and targets. Nothing is written. **Fails**: as save.
 SavePlan plan_save(const SaveOptions& options, const std::vector<Saving>& savings);
 
-/// Writes an array to a file or into a Zarr hierarchy ("out.zarr", "out.zarr/group/a"); the ending decides
-/// the format. Chunked targets appear chunk by chunk: what a killed or failed save leaves opens, and can be
-/// resumed.
+/// Writes an array to a file or into a container ("out.zarr/group/a", "out.h5/group/a"); the ending decides
+/// the format. Zarr arrays appear chunk by chunk: what a killed or failed save leaves opens, and can be
+/// resumed. Files appear whole.
 /// **Fails**: already_exists; unsupported for an ending that no format writes; invalid_argument for a target
 /// that the array itself is read from; io_error; what compute fails with. Then the target is as it was
 /// before.
