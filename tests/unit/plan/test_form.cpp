@@ -178,8 +178,24 @@ TEST_CASE("of many joined arrays a step looks at those that it needs", "[plan][f
   CHECK(layout.needs.size() == 4);  // the join, and three arrays
   CHECK(layout.fetches.size() == 3);
   CHECK(contains(to_text(plan), "... 19977 more\n"));
+  CHECK(plan.notes.empty());  // no chunk is cut, none is kept
   CHECK(to_dot(plan).size() < 10'000);
   CHECK(test::element<double>(value_of(reduced(Reduction::sum, joined))) == 20'000 * 3);
+}
+
+TEST_CASE("chunks of joined arrays are kept only where steps cut them", "[plan][form]") {
+  const auto cut = [](const Edge& e) { return contains(to_text(plan_of({e})), "chunks_cut"); };
+  // Chunks too long for several to make a step.
+  const Index n = 40'000;
+  const Edge a = Counted::make({6, n}, {3, n}).edge, b = Counted::make({6, n}, {2, n}).edge;
+  const Edge joined = concat({a, b}, 0);
+  CHECK_FALSE(cut(joined));
+  CHECK_FALSE(cut(plus(joined, times(2.0, part(joined, "::1")))));
+  CHECK_FALSE(cut(concat({joined, Counted::make({6, n}, {6, n / 2}).edge}, 0)));
+  CHECK_FALSE(cut(part(joined, "3:8")));
+  // Steps of two that begin at 1.
+  CHECK(cut(reduced(Reduction::sum, rechunk(part(joined, "1:"), ChunkSpec({2, n})))));
+  CHECK(cut(plus(joined, flip(joined, {0}))));  // each chunk twice
 }
 
 TEST_CASE("planning gives up when it is asked to stop", "[plan]") {

@@ -11,6 +11,7 @@
 #include <morsel/plan/lower.hpp>
 #include <morsel/plan/sweep.hpp>
 #include <optional>
+#include <set>
 #include <utility>
 
 namespace morsel::inline MORSEL_ABI {
@@ -156,6 +157,9 @@ MORSEL_INLINE Index most_joined(const Plan& plan) {
       }
   return std::min<Index>(most, 16);
 }
+
+/// Arrays whose chunks are cut that are noted one by one.
+inline constexpr std::size_t most_noted = 8;
 
 MORSEL_INLINE void cut_stage(Stage& stage, Cutter& cutter, std::size_t wish,
                              const std::vector<Target>& targets, const std::vector<Result>& results,
@@ -427,17 +431,19 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
     plan.notes.push_back(
         "rereads: " + std::to_string(need.rereads) + " of " + std::to_string(need.reads) +
         " chunk reads repeat an earlier one, the budget cannot keep all chunks that are needed again");
+  std::set<int> cut_data;  // several ports may read one source
   for (const Stage& stage : plan.stages)
     for (const Port& port : stage.ports) {
       if (!port.shared || port.result >= 0 || port.source.spec().reads_regions) continue;
-      const std::string note = "chunks_cut: the work cuts through the native chunks of " + port.name + ", " +
-                               to_string(port.grid.chunk_shape()) +
-                               "; they are kept for their other parts while there is room, whole multiples " +
-                               "of them need less memory";
-      // Several ports may read one source.
-      if (std::find(plan.notes.begin(), plan.notes.end(), note) == plan.notes.end())
-        plan.notes.push_back(note);
+      if (!cut_data.insert(port.data).second || cut_data.size() > most_noted) continue;
+      plan.notes.push_back("chunks_cut: the work cuts through the native chunks of " + port.name + ", " +
+                           to_string(port.grid.chunk_shape()) +
+                           "; they are kept for their other parts while there is room, whole multiples of "
+                           "them need less memory");
     }
+  if (cut_data.size() > most_noted)
+    plan.notes.push_back("chunks_cut: and of " + std::to_string(cut_data.size() - most_noted) +
+                         " more arrays");
   plan.fixed_bytes = fixed(plan.threads);
   for (const Sweep& sweep : plan.sweeps) plan.fixed_bytes += sweep.graph_bytes;
   std::size_t most = 0;

@@ -5,40 +5,116 @@
 #include <morsel/base/sort_stably.hpp>
 #include <morsel/plan/lower.hpp>
 #include <morsel/plan/sweep.hpp>
+#include <optional>
 #include <set>
 
 namespace morsel::inline MORSEL_ABI {
 namespace detail {
 
+/// Who reads a port: streams of the stage's own expression (parent -1), or of a part of another port.
+struct PortReader {
+  int count = 0;
+  const Stream* stream = nullptr;  ///< the last one
+  int parent = -1;
+  std::size_t part = 0;
+};
+
+MORSEL_INLINE std::vector<PortReader> port_readers(const Stage& stage) {
+  std::vector<PortReader> readers(stage.ports.size());
+  const auto add = [&](const Expression& expression, int parent, std::size_t part) {
+    for (const Stream& stream : expression.streams) {
+      PortReader& reader = readers[static_cast<std::size_t>(stream.port)];
+      reader = {reader.count + 1, &stream, parent, part};
+    }
+  };
+  add(stage.expression, -1, 0);
+  for (std::size_t p = 0; p < stage.ports.size(); ++p)
+    for (std::size_t k = 0; k < stage.ports[p].parts.size(); ++k)
+      add(stage.ports[p].parts[k], static_cast<int>(p), k);
+  return readers;
+}
+
+/// How positions of the driver drive the axes of a port that is read in one place: through joins and nested
+/// expressions, and in which of them.
+struct DrivenAxes {
+  std::vector<AxisMap> maps;
+  Region reach;
+};
+
+MORSEL_INLINE std::optional<DrivenAxes> driven_axes(const Stage& stage, std::size_t port_number,
+                                                    const std::vector<PortReader>& readers) {
+  const PortReader* reader = &readers[port_number];
+  if (reader->count != 1) return {};
+  DrivenAxes driven{{reader->stream->view.maps.begin(), reader->stream->view.maps.end()}, {}};
+  struct Limit {
+    int axis;
+    Index lo, hi;
+  };
+  std::vector<Limit> limits;
+  while (reader->parent >= 0) {
+    const Port& parent = stage.ports[static_cast<std::size_t>(reader->parent)];
+    if (parent.kind == Port::Kind::concat) {
+      const Index begin = parent.begins[reader->part];
+      for (AxisMap& map : driven.maps)
+        if (map.kind == AxisMap::Kind::affine && map.axis == parent.axis) map.offset -= map.stride * begin;
+      for (Limit& limit : limits)
+        if (limit.axis == parent.axis) limit.lo += begin, limit.hi += begin;
+      limits.push_back({parent.axis, begin, parent.begins[reader->part + 1]});
+    } else if (parent.kind != Port::Kind::expression) {
+      return {};
+    }
+    reader = &readers[static_cast<std::size_t>(reader->parent)];
+    if (reader->count != 1) return {};
+    const View& view = reader->stream->view;
+    for (AxisMap& map : driven.maps) {
+      if (map.kind != AxisMap::Kind::affine) continue;
+      const AxisMap& outer = view.maps[static_cast<std::size_t>(map.axis)];
+      if (outer.kind == AxisMap::Kind::gather) return {};
+      const Index offset = map.offset + map.stride * outer.offset;
+      map = outer.kind == AxisMap::Kind::constant
+                ? AxisMap::constant(offset)
+                : AxisMap::affine(outer.axis, offset, map.stride * outer.stride);
+    }
+    for (std::size_t k = limits.size(); k-- > 0;) {
+      const AxisMap& outer = view.maps[static_cast<std::size_t>(limits[k].axis)];
+      if (outer.kind == AxisMap::Kind::constant) {
+        limits.erase(limits.begin() + static_cast<std::ptrdiff_t>(k));
+        continue;
+      }
+      if (outer.kind != AxisMap::Kind::affine || outer.stride != 1) return {};
+      limits[k] = {outer.axis, limits[k].lo - outer.offset, limits[k].hi - outer.offset};
+    }
+  }
+  driven.reach = Region::of(stage.shape);
+  for (const Limit& limit : limits) {
+    const std::size_t axis = static_cast<std::size_t>(limit.axis);
+    driven.reach.lo[axis] = std::max(driven.reach.lo[axis], limit.lo);
+    driven.reach.hi[axis] = std::min(driven.reach.hi[axis], limit.hi);
+  }
+  return driven;
+}
+
 /// Does every step need chunks of this port's source that no other step needs? Looks at one axis after
 /// another: between neighbouring steps the chunk must change.
-MORSEL_INLINE bool steps_keep_apart(const Stage& stage, std::size_t port_number) {
+MORSEL_INLINE bool steps_keep_apart(const Stage& stage, std::size_t port_number,
+                                    const std::vector<PortReader>& readers) {
   const Port& port = stage.ports[port_number];
-  const auto reads = [&](const Stream& stream) {
-    return static_cast<std::size_t>(stream.port) == port_number;
-  };
-  const Stream* found = nullptr;
-  for (const Stream& stream : stage.expression.streams)
-    if (reads(stream)) {
-      if (found) return false;
-      found = &stream;
-    }
-  if (!found) return false;
-  for (const Port& other : stage.ports)
-    for (const Expression& part : other.parts)
-      if (std::any_of(part.streams.begin(), part.streams.end(), reads)) return false;
+  const std::optional<DrivenAxes> read = driven_axes(stage, port_number, readers);
+  if (!read) return false;
+  if (read->reach.size() == 0) return true;
   for (std::size_t axis = 0; axis < stage.shape.size(); ++axis) {
     const AxisGrid& steps = stage.steps.axis(axis);
-    if (steps.count() <= 1) continue;
+    const Index first = steps.chunk_of(read->reach.lo[axis]), last = steps.chunk_of(read->reach.hi[axis] - 1);
+    if (first == last) continue;
     const AxisMap* driven = nullptr;
     std::size_t beneath_axis = 0;
-    for (std::size_t i = 0; i < found->view.maps.size(); ++i)
-      if (found->view.maps[i].kind == AxisMap::Kind::affine &&
-          found->view.maps[i].axis == static_cast<int>(axis) && found->view.maps[i].stride != 0) {
+    for (std::size_t i = 0; i < read->maps.size(); ++i)
+      if (read->maps[i].kind == AxisMap::Kind::affine && read->maps[i].axis == static_cast<int>(axis) &&
+          read->maps[i].stride != 0) {
         if (driven) return false;
-        driven = &found->view.maps[i];
+        driven = &read->maps[i];
         beneath_axis = i;
-      } else if (found->view.maps[i].kind == AxisMap::Kind::gather) {
+      } else if (read->maps[i].kind == AxisMap::Kind::gather) {
         return false;
       }
     if (!driven) return false;
@@ -47,7 +123,7 @@ MORSEL_INLINE bool steps_keep_apart(const Stage& stage, std::size_t port_number)
     if (steps.is_uniform() && chunks.is_uniform() && driven->offset == 0 && driven->stride == 1 &&
         step % std::max<Index>(1, chunks.length(0)) == 0)
       continue;
-    for (Index k = 1; k < steps.count(); ++k) {
+    for (Index k = first + 1; k <= last; ++k) {
       const Index b = steps.begin(k);
       const Index before = driven->offset + driven->stride * (b - 1),
                   after = driven->offset + driven->stride * b;
@@ -124,6 +200,7 @@ MORSEL_INLINE void form_sweeps(Plan& plan) {
       std::map<int, int> ports_of;
       for (const Port& port : stage.ports)
         if (reads_storage(port)) ++ports_of[port.data];
+      const std::vector<PortReader> readers = port_readers(stage);
       for (std::size_t p = 0; p < stage.ports.size(); ++p) {
         Port& port = stage.ports[p];
         port.shared = false;
@@ -131,8 +208,8 @@ MORSEL_INLINE void form_sweeps(Plan& plan) {
         if (stages_of[port.data] > 1) {
           port.shared = true;
         } else if (!port.source.spec().reads_regions) {
-          port.shared = ports_of[port.data] > 1 ||
-                        (!steps_keep_apart(stage, p) && !(stage.joined_chunks > 0 && reads_parts(stage, p)));
+          port.shared = ports_of[port.data] > 1 || (!steps_keep_apart(stage, p, readers) &&
+                                                    !(stage.joined_chunks > 0 && reads_parts(stage, p)));
         }
       }
     }
