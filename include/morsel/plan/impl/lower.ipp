@@ -303,8 +303,10 @@ MORSEL_INLINE Plan lower(const Graph& graph, const std::vector<Target>& targets,
     }
     return most + lists;
   };
-  std::size_t held = cost::run_bytes;  // by the run and by the sources themselves
+  std::size_t held = cost::run_bytes;  // by the run, and by sources and sinks themselves
   for (const PlannedSource& source : plan.sources) held += source.source.spec().held_bytes;
+  for (const Target& target : targets)
+    if (const auto* sink = std::get_if<SinkTarget>(&target)) held += sink->sink.spec().held_bytes;
   const auto join = [&](Index chunks) {
     for (Stage& stage : plan.stages) stage.joined_chunks = chunks;
   };
