@@ -357,6 +357,20 @@ TEST_CASE("what a batch holds appears when it is committed, or not at all", "[hd
   CHECK(equal<int>(open<int>(path + "/only").compute(), values));
 }
 
+TEST_CASE("what libhdf5 holds while it writes is in the budget", "[hdf5][sink]") {
+  const Folder folder;
+  enable_all();
+  const auto a = from_array(ramp<float>({400, 40}), {.chunks = {10, 40}});
+  CHECK_THAT(failure_of([&] { save(a, folder.file("x.h5") + "/v", {.memory = 512 * KiB, .threads = 1}); }),
+             Contains("does not fit the memory budget"));
+  CHECK(folder.names().empty());
+  save(a, folder.file("x.npy"), {.memory = 512 * KiB, .threads = 1});
+  RunReport report;
+  save({.memory = 4 * MiB, .threads = 2, .report = &report},
+       {{a, folder.file("x.h5") + "/a"}, {a, folder.file("x.h5") + "/b"}, {a, folder.file("x.h5") + "/c"}});
+  CHECK(report.peak_bytes <= 4 * MiB);
+}
+
 TEST_CASE("a save that is stopped leaves what was there", "[hdf5][sink]") {
   const Folder folder;
   enable_all();
