@@ -7,6 +7,8 @@
 #include <morsel/api/impl/create.ipp>
 #include <morsel/api/impl/evaluate.ipp>
 #include <morsel/api/impl/explain.ipp>
+#include <morsel/api/impl/glob.ipp>
+#include <morsel/api/impl/leaf.ipp>
 #include <morsel/api/impl/library_versions.ipp>
 #include <morsel/api/impl/manipulation.ipp>
 #include <morsel/api/impl/map.ipp>
@@ -18,6 +20,9 @@
 #include <morsel/api/impl/save.ipp>
 #include <morsel/api/impl/slicing.ipp>
 #include <morsel/api/impl/stream.ipp>
+#include <morsel/api/impl/tree.ipp>
+#include <morsel/api/impl/tree_file.ipp>
+#include <morsel/api/impl/tree_scan.ipp>
 #include <morsel/morsel.hpp>
 
 namespace morsel::inline MORSEL_ABI {

@@ -4,6 +4,7 @@
 #include <morsel/io/impl/codec.ipp>
 #include <morsel/io/impl/codec_chain.ipp>
 #include <morsel/io/impl/codec_registry.ipp>
+#include <morsel/io/impl/container.ipp>
 #include <morsel/io/impl/counting_store.ipp>
 #include <morsel/io/impl/field_source.ipp>
 #include <morsel/io/impl/file.ipp>

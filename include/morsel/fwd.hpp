@@ -9,6 +9,7 @@ template <class T>
 class LazyArray;
 class AnyLazyArray;
 class AnyArray;
+class Leaf;
 class AnyChunkSource;
 class AnyChunkSink;
 class DType;

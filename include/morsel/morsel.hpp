@@ -16,5 +16,6 @@
 #include <morsel/api/reduction.hpp>
 #include <morsel/api/save.hpp>
 #include <morsel/api/stream.hpp>
+#include <morsel/api/tree.hpp>
 #include <morsel/base/warning.hpp>
 #include <morsel/fwd.hpp>

@@ -1,3 +1,4 @@
+#include <morsel/io/container.hpp>
 #include <morsel/io/zarr.hpp>
 #include <utility>
 
@@ -123,7 +124,7 @@ void copy(Session& session, const CopyArguments& arguments) {
   format_options(arguments.storage);
   if (!is_in_container(arguments.target)) return copy_to_file(session, arguments);
   const std::string path = source_path(arguments.source, session.dataset);
-  const FoundFormat source = find_format(path);
+  const FoundFormat source = find_container(path);
   const bool into_file = is_in_one_file(arguments.target);
   if (into_file) refuse_options_of_directories(arguments);
   refuse_overlap(source, arguments.target);

@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <functional>
 #include <morsel/io/attributes_json.hpp>
+#include <morsel/io/container.hpp>
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
@@ -12,23 +12,6 @@ namespace {
 
 std::string below(const std::string& path, const std::string& member) {
   return path.empty() || path.back() == '/' ? path + member : path + "/" + member;
-}
-
-/// Calls visit(path below `place`) for every array in a container, in the order of the format.
-void for_each_array(const Format& format, const Place& place, const std::string& inside,
-                    const std::function<void(const std::string&)>& visit, int depth = 0) {
-  if (depth > 64)
-    fail(Errc::unsupported,
-         "listing '" + place.path + "': groups nested too deeply; expected at most 64 levels");
-  const auto members = format.list(place, inside);
-  if (!members) return;
-  for (const Member& member : *members) {
-    const std::string path = inside.empty() ? member.path : inside + "/" + member.path;
-    if (member.kind == Member::Kind::array)
-      visit(path);
-    else
-      for_each_array(format, place, path, visit, depth + 1);
-  }
 }
 
 /// An array's members, also of one whose elements are no elements of a lazy array.
@@ -93,24 +76,23 @@ void print_members(Output& out, const nlohmann::ordered_json& object, const std:
 
 void info(Session& session, const std::string& source) {
   const std::string path = source_path(source, session.dataset);
-  const FoundFormat found = find_format(path);
+  const FoundFormat found = find_container(path);
   JsonWriter json;
   json.begin_object().key("path").string(path);
-  const bool is_container = found.format->list && found.format->list(found.place, found.inside).has_value();
+  const std::vector<ContainerEntry> entries = contents_of(found);
+  const bool is_container = entries.front().kind == Member::Kind::group;
   if (!is_container) {
     write_any_array(json, path, Detail::full);
   } else {
     json.key("format").string(found.format->name);
-    const Attributes attributes =
-        found.format->attributes ? found.format->attributes(found.place, found.inside) : Attributes();
-    json.key("attributes").raw(quote_non_finite(to_json(attributes)));
+    json.key("attributes").raw(quote_non_finite(to_json(entries.front().attributes)));
     json.key("arrays").begin_array();
-    for_each_array(*found.format, found.place, found.inside, [&](const std::string& inside) {
-      const std::string relative = found.inside.empty() ? inside : inside.substr(found.inside.size() + 1);
-      json.begin_object().key("path").string(relative);
-      write_array_at(json, below(path, relative));
+    for (const ContainerEntry& entry : entries) {
+      if (entry.kind == Member::Kind::group) continue;
+      json.begin_object().key("path").string(entry.path);
+      write_array_at(json, below(path, entry.path));
       json.end_object();
-    });
+    }
     json.end_array();
   }
   json.end_object();
@@ -138,24 +120,21 @@ void info(Session& session, const std::string& source) {
 
 namespace {
 
-void write_tree(JsonWriter& json, const Format& format, const Place& place, const std::string& inside,
-                const std::string& name, int depth) {
-  if (depth > 64)
-    fail(Errc::unsupported,
-         "listing '" + place.path + "': groups nested too deeply; expected at most 64 levels");
+/// One node and what is below it; `at` moves behind them.
+void write_tree(JsonWriter& json, const std::vector<ContainerEntry>& entries, std::size_t& at,
+                const std::string& path, const std::string& name) {
+  const ContainerEntry& entry = entries[at++];
   json.begin_object().key("name").string(name);
-  const auto members = format.list ? format.list(place, inside) : std::nullopt;
-  if (!members) {
+  if (entry.kind == Member::Kind::array) {
     json.key("kind").string("array");
-    write_array_at(json, inside.empty() ? place.path : below(place.path, inside));
+    write_array_at(json, entry.path.empty() ? path : below(path, entry.path));
   } else {
     json.key("kind").string("group");
-    const Attributes attributes = format.attributes ? format.attributes(place, inside) : Attributes();
-    json.key("attributes").raw(quote_non_finite(to_json(attributes)));
+    json.key("attributes").raw(quote_non_finite(to_json(entry.attributes)));
     json.key("children").begin_array();
-    for (const Member& member : *members)
-      write_tree(json, format, place, inside.empty() ? member.path : inside + "/" + member.path, member.path,
-                 depth + 1);
+    const std::string start = entry.path.empty() ? "" : entry.path + "/";
+    while (at < entries.size() && entries[at].path.starts_with(start))
+      write_tree(json, entries, at, path, entries[at].path.substr(start.size()));
     json.end_array();
   }
   json.end_object();
@@ -181,13 +160,14 @@ void print_tree(Output& out, const nlohmann::ordered_json& node, const std::stri
 
 void tree(Session& session, const std::string& source) {
   const std::string path = source_path(source, session.dataset);
-  const FoundFormat found = find_format(path);
+  const FoundFormat found = find_container(path);
   std::string name = found.inside.empty() ? found.place.path : found.inside;
   while (name.size() > 1 && name.back() == '/') name.pop_back();
   if (const std::size_t slash = name.rfind('/'); slash != std::string::npos && slash + 1 < name.size())
     name.erase(0, slash + 1);
   JsonWriter json;
-  write_tree(json, *found.format, found.place, found.inside, name, 0);
+  std::size_t at = 0;
+  write_tree(json, contents_of(found), at, path, name);
   if (session.json)
     session.out << json.text() << "\n";
   else

@@ -87,7 +87,7 @@ void compare_below(Session& session, const Side& a, const Side& b, const Toleran
 
 }  // namespace
 
-Side::Side(std::string where) : path(std::move(where)), found(find_format(path)) {
+Side::Side(std::string where) : path(std::move(where)), found(find_container(path)) {
   is_group = found.format->list && found.format->list(found.place, found.inside).has_value();
 }
 

@@ -1,7 +1,7 @@
 // What two arrays or hierarchies differ in, their metadata included.
 #pragma once
 
-#include <morsel/io/format.hpp>
+#include <morsel/io/container.hpp>
 #include <optional>
 #include <string>
 #include <vector>

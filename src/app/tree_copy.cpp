@@ -1,33 +1,18 @@
 #include "tree_copy.hpp"
 
+#include <morsel/io/container.hpp>
+
 #include "write_result.hpp"
 
 namespace morsel::app {
 
-void TreeCopy::list(const std::string& inside, const std::string& path, int depth) {
-  const Format& format = *source_.format;
-  const Place& place = source_.place;
-  if (depth > 64)
-    fail(Errc::unsupported,
-         "listing '" + place.path + "': groups nested too deeply; expected at most 64 levels");
-  const auto members = format.list(place, inside);
-  if (!members) {
-    paths_.push_back(path);
-    return;
-  }
-  groups_.push_back({path, format.attributes ? format.attributes(place, inside) : Attributes()});
-  for (const Member& member : *members) {
-    const std::string next = inside.empty() ? member.path : inside + "/" + member.path;
-    const std::string relative = path.empty() ? member.path : path + "/" + member.path;
-    if (member.kind == Member::Kind::array)
-      paths_.push_back(relative);
-    else
-      list(next, relative, depth + 1);
-  }
-}
-
 void TreeCopy::open_source() {
-  list(source_.inside, "", 0);
+  for (ContainerEntry& entry : contents_of(source_)) {
+    if (entry.kind == Member::Kind::group)
+      groups_.push_back({std::move(entry.path), std::move(entry.attributes)});
+    else
+      paths_.push_back(std::move(entry.path));
+  }
   for (const std::string& path : paths_) {
     const std::string inside = source_.inside.empty() ? path
                                : path.empty()         ? source_.inside

@@ -55,7 +55,6 @@ class TreeCopy {
   struct Skipped {
     std::string path, why;
   };
-  void list(const std::string& inside, const std::string& path, int depth);
   StorageArguments storage_for(std::size_t rank) const;
   void write_skipped(JsonWriter& json) const;
   std::vector<std::string> paths_;  // of arrays

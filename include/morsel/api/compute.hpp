@@ -21,6 +21,8 @@ template <ArrayLike A>
 decltype(auto) as_lazy(const A& a) {
   if constexpr (EagerArray<A>)
     return LazyArray<element_t<type_of<typename A::value_type>>>(lazy_reference(a));
+  else if constexpr (AnyLazyLike<A>)
+    return AnyLazyArray(a);
   else
     return (a);
 }

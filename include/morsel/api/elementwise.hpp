@@ -54,7 +54,7 @@ auto astype(const A& a) {
   if constexpr (EagerArray<A>)
     return detail::lazy_reference(a).template as<R>().compute();
   else
-    return static_cast<const AnyLazyArray&>(a).template as<R>();
+    return AnyLazyArray(a).template as<R>();
 }
 
 }  // namespace morsel::inline MORSEL_ABI

@@ -32,7 +32,9 @@ class GraphView {
 
 inline GraphView graph(const AnyLazyArray& array) { return GraphView({array.edge()}); }
 template <LazyLike... A>
-requires(sizeof...(A) >= 2) GraphView graph(const A&... arrays) { return GraphView({arrays.edge()...}); }
+requires(sizeof...(A) >= 2) GraphView graph(const A&... arrays) {
+  return GraphView({AnyLazyArray(arrays).edge()...});
+}
 
 // One line each; describe(a) gives more of an array.
 std::ostream& operator<<(std::ostream& out, const AnyLazyArray& array);

@@ -21,8 +21,7 @@ using element_of_array = element_t<type_of<typename std::remove_cvref_t<A>::valu
 /// are mapped at once.
 template <class F, class... A>
 requires(sizeof...(A) >= 1 && (ArrayLike<A> && ...)) auto map(F f, const A&... arrays) {
-  static_assert((!std::same_as<A, AnyLazyArray> && ...),
-                "morsel: map needs element types; use x.visit or x.as<T>()");
+  static_assert((!AnyLazyLike<A> && ...), "morsel: map needs element types; use x.visit or x.as<T>()");
   using R = element_t<type_of<map_result_t<F, detail::element_of_array<A>...>>>;
   UserKernel kernel = make_user_kernel<detail::element_of_array<A>...>("map", std::move(f));
   if constexpr ((LazyLike<A> || ...))
@@ -96,8 +95,7 @@ AnyLazyArray map_chunks_call(F f, const MapChunksOptions& options, const std::ve
 template <Element R, class F, class... A>
 requires(sizeof...(A) >= 1 && (ArrayLike<A> && ...)) auto map_chunks(const MapChunksOptions& options, F f,
                                                                      const A&... arrays) {
-  static_assert((!std::same_as<A, AnyLazyArray> && ...),
-                "morsel: map_chunks needs element types; use x.visit or x.as<T>()");
+  static_assert((!AnyLazyLike<A> && ...), "morsel: map_chunks needs element types; use x.visit or x.as<T>()");
   using Result = element_t<type_of<R>>;
   if constexpr ((LazyLike<A> || ...))
     return LazyArray<Result>(

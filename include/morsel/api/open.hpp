@@ -32,6 +32,7 @@ void require_opened(const AnyLazyArray& array, std::string_view path, Type asked
 AnyLazyArray open_sibling(const std::string& place, const std::string& name, const OpenOptions& options);
 AnyLazyArray from_opened(OpenedArray opened, const ChunkSpec& chunks, std::vector<std::string> dims,
                          std::string name);
+std::string last_part(std::string_view path);
 }  // namespace detail
 
 /// The array of T at a path. **Fails**: as open_any; dtype_mismatch if its elements are of another type.

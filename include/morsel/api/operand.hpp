@@ -9,6 +9,7 @@
 #include <complex>
 #include <morsel/api/lazy_array.hpp>
 #include <morsel/api/result_type.hpp>
+#include <morsel/fwd.hpp>
 #include <morsel/io/memory_source.hpp>
 #include <morsel/kernel/op.hpp>
 #include <variant>
@@ -26,10 +27,14 @@ template <class S>
 inline constexpr bool is_std_complex<std::complex<S>> = std::is_floating_point_v<S>;
 }  // namespace detail
 
-/// LazyArray<T> or AnyLazyArray.
+/// AnyLazyArray, or the leaf of a tree, which stands for one.
 template <class A>
-concept LazyLike =
-    detail::is_typed_lazy<std::remove_cvref_t<A>> || std::same_as<std::remove_cvref_t<A>, AnyLazyArray>;
+concept AnyLazyLike =
+    std::same_as<std::remove_cvref_t<A>, AnyLazyArray> || std::same_as<std::remove_cvref_t<A>, Leaf>;
+
+/// LazyArray<T>, or what is AnyLazyLike.
+template <class A>
+concept LazyLike = detail::is_typed_lazy<std::remove_cvref_t<A>> || AnyLazyLike<A>;
 
 /// An xtensor container or expression of numeric elements.
 template <class A>
@@ -91,7 +96,7 @@ constexpr OperandType operand_type_of() {
   using Plain = std::remove_cvref_t<A>;
   if constexpr (ScalarLike<Plain>)
     return {true, Type::bool_, weak_kind_of<Plain>()};
-  else if constexpr (std::same_as<Plain, AnyLazyArray>)
+  else if constexpr (AnyLazyLike<Plain>)
     return {};
   else
     return {false, type_of<typename Plain::value_type>, WeakKind::boolean};
@@ -126,7 +131,7 @@ AnyOperand kept_operand(const A& a) {
   else if constexpr (EagerArray<A>)
     return lazy_copy(a);
   else
-    return static_cast<const AnyLazyArray&>(a);
+    return AnyLazyArray(a);
 }
 
 template <class A>
@@ -160,7 +165,7 @@ AnyLazyArray handle(const A& a) {
 /// xtensor arrays alone an xt::xarray, computed here.
 template <Type type, class... A>
 auto in_kind(AnyLazyArray result) {
-  if constexpr ((std::same_as<A, AnyLazyArray> || ...))
+  if constexpr ((AnyLazyLike<A> || ...))
     return result;
   else if constexpr ((LazyLike<A> || ...))
     return LazyArray<element_t<type>>(std::move(result));
@@ -171,7 +176,7 @@ auto in_kind(AnyLazyArray result) {
 /// The promoted dtype of arrays; `carried` if one is known at run time only.
 template <class... A>
 constexpr Type joint_type() {
-  if constexpr ((std::same_as<A, AnyLazyArray> || ...)) {
+  if constexpr ((AnyLazyLike<A> || ...)) {
     return Type::carried;
   } else {
     Type joint = Type::bool_;
@@ -183,7 +188,7 @@ constexpr Type joint_type() {
 template <Op op, class... A>
 auto call(const A&... a) {
   static_assert(sizeof...(A) >= 1 && sizeof...(A) <= 3);
-  if constexpr ((std::same_as<A, AnyLazyArray> || ...)) {
+  if constexpr ((AnyLazyLike<A> || ...)) {
     return elementwise(op, {kept_operand(a)...});
   } else {
     constexpr OperandType types[] = {operand_type_of<A>()...};

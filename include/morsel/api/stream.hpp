@@ -100,8 +100,7 @@ class BlockStream {
 /// compute does.
 template <ArrayLike A>
 auto stream(const A& array, const StreamOptions& options = {}) {
-  static_assert(!std::same_as<A, AnyLazyArray>,
-                "morsel: stream needs the element type; use x.visit or x.as<T>()");
+  static_assert(!AnyLazyLike<A>, "morsel: stream needs the element type; use x.visit or x.as<T>()");
   return BlockStream<detail::element_of_array<A>>(
       detail::ChunkStream(detail::lazy_of(array).edge(), options));
 }
@@ -110,8 +109,7 @@ auto stream(const A& array, const StreamOptions& options = {}) {
 /// valid during the call. **Fails**: as compute does; user_error if f throws something other than Error.
 template <ArrayLike A, class F>
 void for_each_chunk(const A& array, F&& f, const ComputeOptions& options = {}) {
-  static_assert(!std::same_as<A, AnyLazyArray>,
-                "morsel: for_each_chunk needs the element type; use x.visit or x.as<T>()");
+  static_assert(!AnyLazyLike<A>, "morsel: for_each_chunk needs the element type; use x.visit or x.as<T>()");
   using T = detail::element_of_array<A>;
   detail::visit_chunks(
       detail::handle<A>(array).edge(),

@@ -38,6 +38,7 @@ struct Workspace::State {
   std::mutex mutex;
   std::condition_variable changed;
   std::size_t limit = 0, granted = 0, peak = 0;
+  std::size_t held = 0;  ///< of `granted`: not given back by itself
   int threads = 1;
   std::uint64_t next_ticket = 0, serving = 0;
   std::set<std::uint64_t> given_up;
@@ -58,13 +59,18 @@ struct Workspace::State {
   }
 };
 
-/// Memory that one run may use; given back on destruction.
+/// Memory that one run may use, or that a loaded array holds; given back on destruction.
 class Grant {
  public:
+  enum class Kind : std::uint8_t {
+    run,     ///< given back when the run ends: others wait for it
+    holding  ///< kept for as long as somebody likes: nobody waits for it
+  };
   /// Waits until it is this run's turn and `least` bytes are free; takes up to `wish`. A run for a thread
   /// that holds a stream does not wait. **Fails**: budget_too_small if the workspace can never give that
-  /// much, or not while the stream is held; cancelled.
-  Grant(std::shared_ptr<Workspace::State> state, std::size_t least, std::size_t wish, std::stop_token stop);
+  /// much beside what is held, or not while the stream is held; cancelled.
+  Grant(std::shared_ptr<Workspace::State> state, std::size_t least, std::size_t wish, std::stop_token stop,
+        Kind kind = Kind::run);
   Grant(const Grant&) = delete;
   Grant& operator=(const Grant&) = delete;
   ~Grant();
@@ -74,6 +80,7 @@ class Grant {
   std::shared_ptr<Workspace::State> state_;
   std::shared_ptr<RunClient> stream_;  // whose grant this is, if it is a stream's
   std::size_t bytes_ = 0;
+  Kind kind_;
   unsigned generation_ = 0;
 };
 

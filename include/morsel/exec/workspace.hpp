@@ -27,6 +27,8 @@ class Workspace {
   /// Bytes granted to runs now, and the most there ever were.
   std::size_t granted_bytes() const;
   std::size_t peak_granted_bytes() const;
+  /// Those of the granted bytes that loaded arrays hold until they are released. Runs share the rest.
+  std::size_t held_bytes() const;
 
   struct State;
   const std::shared_ptr<State>& state() const { return state_; }

@@ -112,6 +112,10 @@ struct FoundFormat {
 /// enabled.
 FoundFormat find_format(std::string_view path);
 
+/// The format of the file or directory at a path itself; nothing if no format recognises it. `open` of the
+/// format may be null. **Fails**: not_found; io_error.
+std::optional<FoundFormat> recognise_path(const std::string& path);
+
 /// The array at a path that may go on inside a container. **Fails**: as find_format; not_found naming the
 /// members that there are.
 OpenedArray open_path(std::string_view path, const FormatOptions& options = {});

@@ -55,6 +55,17 @@ MORSEL_INLINE std::vector<Target> targets_or_memory(const std::vector<Edge>& val
   return all;
 }
 
+/// The plan within what loaded arrays leave; says so where that is too little.
+MORSEL_INLINE Plan lower_beside(std::size_t held_bytes, const Graph& graph,
+                                const std::vector<Target>& targets, const Limits& limits) {
+  try {
+    return lower(graph, targets, limits);
+  } catch (const Error& error) {
+    if (error.code() != Errc::budget_too_small || held_bytes == 0) throw;
+    throw error.during("beside " + std::to_string(held_bytes) + " bytes that loaded arrays hold");
+  }
+}
+
 }  // namespace detail
 
 MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vector<Target>& targets,
@@ -71,11 +82,13 @@ MORSEL_INLINE RunReport evaluate(const std::vector<Edge>& values, const std::vec
   const bool own_limit = !options.memory.is_default() && !options.workspace;
   Limits limits;
   limits.threads = outer ? 1 : options.threads > 0 ? options.threads : workspace.threads();
-  limits.memory_bytes = options.memory.is_default() ? workspace.memory_bytes()
+  const std::size_t held = workspace.held_bytes();
+  const std::size_t available = workspace.memory_bytes() - held;
+  limits.memory_bytes = options.memory.is_default() ? available
                         : own_limit                 ? options.memory.count()
-                                    : std::min(options.memory.count(), workspace.memory_bytes());
+                                                    : std::min(options.memory.count(), available);
   limits.predict = false;
-  Plan plan = lower(graph, targets, limits);
+  Plan plan = lower_beside(own_limit ? 0 : held, graph, targets, limits);
   if (!options.trace.empty()) check_trace_path(options.trace, files_of(plan, targets));
 
   // A run takes what it can use, not all there is; what it gets is what it is proven against.
@@ -131,8 +144,10 @@ MORSEL_INLINE Explanation explain_plan(const std::vector<Edge>& values, const st
   const Workspace& workspace = options.workspace ? *options.workspace : Workspace::process();
   Limits limits;
   limits.threads = options.threads > 0 ? options.threads : workspace.threads();
-  limits.memory_bytes = options.memory.is_default() ? workspace.memory_bytes() : options.memory.count();
-  return Explanation(lower(graph, detail::targets_or_memory(values, targets), limits));
+  const std::size_t held = options.memory.is_default() ? workspace.held_bytes() : 0;
+  limits.memory_bytes =
+      options.memory.is_default() ? workspace.memory_bytes() - held : options.memory.count();
+  return Explanation(detail::lower_beside(held, graph, detail::targets_or_memory(values, targets), limits));
 }
 
 namespace detail {

@@ -229,6 +229,10 @@ MORSEL_INLINE std::size_t Workspace::peak_granted_bytes() const {
   const auto lock = state_->lock();
   return state_->peak;
 }
+MORSEL_INLINE std::size_t Workspace::held_bytes() const {
+  const auto lock = state_->lock();
+  return state_->held;
+}
 
 MORSEL_INLINE void Workspace::State::begin_anew_after_fork() {
   const std::lock_guard forked(*detail::fork_state().mutex);
@@ -236,7 +240,7 @@ MORSEL_INLINE void Workspace::State::begin_anew_after_fork() {
   // The mutex may have been locked by a thread that is not here.
   new (&mutex) std::mutex;
   new (&changed) std::condition_variable;
-  granted = peak = 0;
+  granted = peak = held = 0;
   next_ticket = serving = 0;
   new (&given_up) std::set<std::uint64_t>;
   new (&streams) std::vector<const RunClient*>;
@@ -244,13 +248,20 @@ MORSEL_INLINE void Workspace::State::begin_anew_after_fork() {
 }
 
 MORSEL_INLINE Grant::Grant(std::shared_ptr<Workspace::State> state, std::size_t least, std::size_t wish,
-                           std::stop_token stop)
-    : state_(std::move(state)) {
+                           std::stop_token stop, Kind kind)
+    : state_(std::move(state)), kind_(kind) {
   std::unique_lock lock = state_->lock();
   generation_ = state_->generation;
-  if (least > state_->limit)
-    fail(Errc::budget_too_small, "asking for memory: the workspace is too small; expected at least " +
-                                     std::to_string(least) + " bytes, got " + std::to_string(state_->limit));
+  const auto can_ever_be_given = [&] { return least <= state_->limit - state_->held; };
+  const auto refuse = [&] {
+    fail(Errc::budget_too_small,
+         "asking for memory: the workspace is too small; expected at least " + std::to_string(least) +
+             " bytes, got " + std::to_string(state_->limit) +
+             (state_->held == 0
+                  ? std::string()
+                  : ", of which loaded arrays hold " + std::to_string(state_->held) + " (release some)"));
+  };
+  if (!can_ever_be_given()) refuse();
   const std::shared_ptr<RunClient> client = current_client();
   const std::uint64_t ticket = state_->next_ticket++;
   // Those behind must not wait for a ticket that never comes.
@@ -264,6 +275,10 @@ MORSEL_INLINE Grant::Grant(std::shared_ptr<Workspace::State> state, std::size_t 
     const std::size_t free = state_->limit - state_->granted;
     const bool must_not_wait = state_->holds_stream(client ? client->thread.load() : this_thread_number());
     if (free >= least && (must_not_wait || state_->serving == ticket)) break;
+    if (!can_ever_be_given()) {
+      leave_queue();
+      refuse();
+    }
     if (stop.stop_requested() || must_not_wait) {
       leave_queue();
       if (stop.stop_requested()) fail(Errc::cancelled, "waiting for memory: cancelled");
@@ -276,11 +291,12 @@ MORSEL_INLINE Grant::Grant(std::shared_ptr<Workspace::State> state, std::size_t 
     state_->changed.wait_for(lock, std::chrono::milliseconds(100));
   }
   bytes_ = std::max(std::min(wish, state_->limit - state_->granted), least);
-  if (client && client->is_stream) {
+  if (client && client->is_stream && kind_ == Kind::run) {
     state_->streams.push_back(client.get());
     stream_ = client;
   }
   state_->granted += bytes_;
+  if (kind_ == Kind::holding) state_->held += bytes_;
   state_->peak = std::max(state_->peak, state_->granted);
   leave_queue();
 }
@@ -289,6 +305,7 @@ MORSEL_INLINE Grant::~Grant() {
   const auto lock = state_->lock();
   if (generation_ != state_->generation) return;  // forgotten by the fork
   state_->granted -= bytes_;
+  if (kind_ == Kind::holding) state_->held -= bytes_;
   std::erase(state_->streams, stream_.get());
   state_->changed.notify_all();
 }

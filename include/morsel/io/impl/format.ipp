@@ -258,6 +258,18 @@ MORSEL_INLINE FoundFormat find_format(std::string_view path) {
                              : "'" + existing + "' as the longest part of the path that exists"));
 }
 
+MORSEL_INLINE std::optional<FoundFormat> recognise_path(const std::string& path) {
+  const std::string doing = "open '" + path + "'";
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) fail_errno(errno, doing);
+  const bool is_directory = S_ISDIR(status.st_mode);
+  if (!is_directory && !S_ISREG(status.st_mode)) return std::nullopt;
+  Place place = detail::look_at(path, is_directory, doing);
+  std::shared_ptr<const Format> format = detail::recognise(place, is_directory);
+  if (!format) return std::nullopt;
+  return FoundFormat{std::move(format), std::move(place), {}};
+}
+
 MORSEL_INLINE OpenedArray open_path(std::string_view path, const FormatOptions& options) {
   const FoundFormat found = find_format(path);
   const std::string doing = "open '" + std::string(path) + "'";
