@@ -119,6 +119,37 @@ def check_info_and_tree(d):
         assert json.loads(run("info", array(d, "t.npy", np.zeros(2, t)), "--json"))["dtype"] == shown, t
 
 
+def check_directories(d):
+    runs = d / "runs"
+    (runs / "sub").mkdir(parents=True)
+    array(runs, "a.npy", np.arange(6, dtype="<f4").reshape(2, 3))
+    array(runs / "sub", "b.npy", np.arange(4, dtype="<i2"))
+    np.savez(runs / "z.npz", x=np.arange(3.0))
+    (runs / "notes.txt").write_text("no array")
+    (runs / "bad.npy").write_bytes(b"\x93NUMPY\x01")
+    (runs / ".hidden.npy").write_bytes(b"")
+    info = json.loads(run("info", runs, "--json"))
+    assert info["format"] == "directory" and info["attributes"] == {}, info
+    assert [a["path"] for a in info["arrays"]] == ["a.npy", "bad.npy", "sub/b.npy", "z.npz/x"], info
+    assert "error" in info["arrays"][1] and info["arrays"][2]["shape"] == [4]
+    tree = json.loads(run("tree", str(runs) + "/", "--json"))
+    assert tree["name"] == "runs" and [(c["name"], c["kind"]) for c in tree["children"]] == \
+        [("a.npy", "array"), ("bad.npy", "array"), ("sub", "group"), ("z.npz", "group")], tree
+    assert "b.npy" in run("tree", runs)
+    for entry in info["arrays"]:
+        if "error" not in entry:
+            run("stats", runs / entry["path"])
+    (d / "empty").mkdir()
+    assert json.loads(run("tree", d / "empty", "--json")) == {"name": "empty", "kind": "group", "attributes": {}, "children": []}
+    fails("get", runs, says=("a directory without array metadata",))
+    fails("copy", runs, d / "runs.zarr")  # one of its files cannot be read
+    (runs / "bad.npy").unlink()
+    run("copy", runs, d / "runs.zarr")
+    assert [a["path"] for a in json.loads(run("info", d / "runs.zarr", "--json"))["arrays"]] == ["a.npy", "sub/b.npy", "z.npz/x"]
+    assert run("get", d / "runs.zarr" / "sub" / "b.npy").strip() == "[0 1 2 3]"
+    run("diff", runs, d / "runs.zarr")
+
+
 def check_containers(d):
     np.savez(d / "z.npz", x=np.arange(6.0).reshape(2, 3), y=np.arange(3, dtype="i2"))
     if "npz" not in run("--version"):

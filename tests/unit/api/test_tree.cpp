@@ -145,7 +145,7 @@ TEST_CASE("a directory of runs opens as a tree of proxies") {
   CHECK(leaf.nbytes() == 480);
   CHECK(leaf.origin()->inside == "precipitation");
   CHECK_FALSE(leaf.is_loaded());
-  CHECK(sum(tree["day002/precipitation"]).compute().to<double>()() == 240);
+  CHECK(sum(tree["day002/precipitation"]).compute().to<float>()() == 240);
   CHECK(tree.group("day001").leaf("station/number").path() == "station/number");
   CHECK(tree.members("day001").size() == 2);
   CHECK(tree.members("day001")[0] == Member{"precipitation", Member::Kind::array});
@@ -171,7 +171,7 @@ TEST_CASE("a tree of a container, of a group in it and of one array") {
   CHECK(failure_of([&] { open_tree((folder.path() / "nothing").string()); }).code == Errc::not_found);
   write_text(folder.path() / "text", "no array at all");
   CHECK(failure_of([&] { open_tree((folder.path() / "text").string()); }).code == Errc::unsupported);
-  write_text(folder.path() / "bad.npy", "\x93NUMPY, but no more");
+  write_text(folder.path() / "bad.npy", "\x93NUMPY\x01");
   CHECK(failure_of([&] { open_tree((folder.path() / "bad.npy").string()); }).code == Errc::corrupt_data);
   CHECK(failure_of([&] { open_tree(day, {.threads = -1}); }).code == Errc::invalid_argument);
 }
@@ -193,7 +193,7 @@ TEST_CASE("files whose names differ in their endings alone keep them") {
 TEST_CASE("what cannot be read is a leaf that says why") {
   const test::TempDir folder;
   save(counting<float>({3}), (folder.path() / "good.npy").string());
-  write_text(folder.path() / "bad.npy", "\x93NUMPY, but no more");
+  write_text(folder.path() / "bad.npy", "\x93NUMPY\x01");
   write_text(folder.path() / "scan.tif", std::string("II*\0", 4));
   const Tree tree = open_tree(folder.path().string());
   CHECK(paths_of(tree.leaves()) == Paths{"bad", "good", "scan"});
@@ -341,7 +341,7 @@ TEST_CASE("files go where a target says") {
 TEST_CASE("required entries refuse, optional ones warn and report") {
   const test::TempDir folder;
   save(counting<float>({3}), (folder.path() / "good.npy").string());
-  write_text(folder.path() / "bad.npy", "\x93NUMPY, but no more");
+  write_text(folder.path() / "bad.npy", "\x93NUMPY\x01");
   write_text(folder.path() / "note.txt", "text");
   Tree tree(folder.path().string());
   CHECK(failure_of([&] { tree.load("*.h5"); }).code == Errc::not_found);
@@ -432,7 +432,9 @@ TEST_CASE("loaded leaves leave less to runs, which are refused rather than kept 
   CHECK(refused.code == Errc::budget_too_small);
   CHECK_THAT(refused.message, Contains("loaded arrays hold 800000") && Contains("loading ''"));
   CHECK_FALSE(other.is_loaded());
-  const AnyLazyArray needs = rechunk(full<double>({50, 1000}, 1.0), {50, 1000}).any() + 1.0;
+  const auto needs =
+      map_chunks<double>([](const ChunkInfo&, const auto& block) { return xt::xarray<double>(block); },
+                         full<double>({50, 1000}, 1.0, {.chunks = {50, 1000}}));
   const auto run = failure_of([&] { mean(needs).compute(in_it); });
   CHECK(run.code == Errc::budget_too_small);
   CHECK_THAT(run.message, Contains("800000 bytes that loaded arrays hold"));
@@ -532,7 +534,7 @@ TEST_CASE("a saved tree opens again, with its files beside it") {
   std::filesystem::create_directory(runs);
   write_days(runs, 2);
   save(counting<double>({4, 2}), (runs / "x.npy").string());
-  write_text(runs / "bad.npy", "\x93NUMPY, but no more");
+  write_text(runs / "bad.npy", "\x93NUMPY\x01");
   Tree tree = open_tree(runs.string());
   tree.add_group("empty", {{"a", "[1, 2]"}});
   tree.leaf("x").load();
@@ -561,7 +563,7 @@ TEST_CASE("a saved tree opens again, with its files beside it") {
     CHECK(other.dims() == leaf.dims());
     CHECK(other.attrs() == leaf.attrs());
     CHECK(*other.origin() == *leaf.origin());
-    CHECK(mean(other).compute().to<double>()() == mean(leaf).compute().to<double>()());
+    CHECK(mean(astype<double>(other)).compute()() == mean(astype<double>(leaf)).compute()());
   }
   CHECK(again.attrs("day001") == Attributes{{"day", "1"}});
   CHECK(again.attrs("empty") == Attributes{{"a", "[1,2]"}});
