@@ -16,6 +16,8 @@
 #include <morsel/api/impl/open.ipp>
 #include <morsel/api/impl/operand.ipp>
 #include <morsel/api/impl/partial.ipp>
+#include <morsel/api/impl/records.ipp>
+#include <morsel/api/impl/records_csv.ipp>
 #include <morsel/api/impl/reduction.ipp>
 #include <morsel/api/impl/save.ipp>
 #include <morsel/api/impl/slicing.ipp>

@@ -13,6 +13,7 @@
 #include <morsel/api/open.hpp>
 #include <morsel/api/operators.hpp>
 #include <morsel/api/partial.hpp>
+#include <morsel/api/records.hpp>
 #include <morsel/api/reduction.hpp>
 #include <morsel/api/save.hpp>
 #include <morsel/api/stream.hpp>

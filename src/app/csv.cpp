@@ -1,9 +1,10 @@
 #include "csv.hpp"
 
+#include <morsel/io/impl/text_file.hpp>
+
 #include <algorithm>
 
 #include "element_text.hpp"
-#include "text_file.hpp"
 
 namespace morsel::app {
 namespace {
@@ -56,7 +57,8 @@ bool write_csv(Session& session, const Edge& value, const std::string& path, Exi
   const bool is_table = rank == 2 && !dtype.is_record(),
              has_indices = rank > 2 || (rank == 2 && dtype.is_record());
 
-  TextFile file(path, existing);
+  detail::TextFile file(path, existing == Existing::replace ? detail::TextFile::Existing::replace
+                                                            : detail::TextFile::Existing::refuse);
   if (dtype.is_record() && !has_indices) append_header(file.text(), dtype);
   VisitTarget target;
   target.ordered = true;

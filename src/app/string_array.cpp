@@ -5,6 +5,7 @@
 #include <morsel/ext/all.hpp>
 #include <morsel/io/attributes_json.hpp>
 #include <morsel/io/codec_registry.hpp>
+#include <morsel/io/impl/text_file.hpp>
 #include <morsel/io/store_key.hpp>
 #include <morsel/io/vlen.hpp>
 #include <morsel/io/zarr.hpp>
@@ -13,7 +14,7 @@
 #include "element_text.hpp"
 #include "print_array.hpp"
 #include "slice_argument.hpp"
-#include "text_file.hpp"
+#include "write_result.hpp"
 
 namespace morsel::app {
 namespace {
@@ -363,7 +364,7 @@ void write_strings(Session& session, const StringArray& array, const std::string
   const std::size_t rank = part.shape.size();
   const Index size = size_of(part.shape);
   if (!prints) {
-    TextFile file(out, Existing::replace);
+    detail::TextFile file(out, detail::TextFile::Existing::replace);
     part.for_each([&](const Dims& at, const Dims& index) {
       std::string& text = file.text();
       if (rank > 2)

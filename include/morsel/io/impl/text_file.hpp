@@ -1,4 +1,4 @@
-// A text file that appears whole.
+// A text file that appears whole. For the bodies of writers alone.
 #pragma once
 
 #include <fcntl.h>
@@ -6,18 +6,19 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <morsel/io/file.hpp>
+#include <morsel/base/error.hpp>
 #include <string>
 
-#include "write_result.hpp"
-
-namespace morsel::app {
+namespace morsel::inline MORSEL_ABI::detail {
 
 /// A text file that grows under a hidden temporary name and takes its own in commit().
 class TextFile {
  public:
+  enum class Existing : std::uint8_t { refuse, replace };
+
   TextFile(const std::string& path, Existing existing) : path_(path), existing_(existing) {
     const std::size_t slash = path.rfind('/');
     const std::string directory = slash == std::string::npos ? "" : path.substr(0, slash + 1);
@@ -27,7 +28,7 @@ class TextFile {
         fail(Errc::invalid_argument,
              doing() + ": not a regular file; expected a file's name, got a directory or device");
       if (existing == Existing::refuse)
-        fail(Errc::already_exists, doing() + ": it exists; expected a new name, or --overwrite");
+        fail(Errc::already_exists, doing() + ": it exists; expected a new name, or to overwrite");
     }
     temporary_ = directory + "." + path.substr(directory.size()) + ".XXXXXX";
     file_ = ::mkstemp(temporary_.data());
@@ -81,4 +82,4 @@ class TextFile {
   int file_ = -1;
 };
 
-}  // namespace morsel::app
+}  // namespace morsel::inline MORSEL_ABI::detail
