@@ -83,6 +83,13 @@ def compile_cost(rounds):
             "min": ratio, "max": ratio, "goal": 2.0, "rounds": rounds}
 
 
+def merged(old, new):
+    """Measured again: in the places of the old lines, and further ones at the end."""
+    by_name = {line["workload"]: line for line in new}
+    kept = [by_name.pop(line["workload"], line) for line in old]
+    return kept + list(by_name.values())
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--build", type=pathlib.Path, required=True)
@@ -90,7 +97,7 @@ def main():
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--repeats", type=int, default=5, help="per round")
     options.add_argument("--peer-python", help="interpreter that has NumPy and any of the peers")
-    options.add_argument("--only", help="programs whose names contain this")
+    options.add_argument("--only", help="programs whose names contain this; other lines of the output stay")
     options.add_argument("--output", type=pathlib.Path, default=here / "results" / "latest.json")
     options.add_argument("--clean", action="store_true", help="remove the data afterwards")
     chosen = options.parse_args()
@@ -131,6 +138,8 @@ def main():
                             for label, seconds in line.get("peers", {}).items()), flush=True)
     if not chosen.only:
         lines.append(compile_cost(9))
+    elif chosen.output.exists():
+        lines = merged(json.loads(chosen.output.read_text())["lines"], lines)
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     chosen.output.write_text(json.dumps({"machine": machine(), "lines": lines}, indent=1) + "\n")
     if chosen.clean:
