@@ -558,7 +558,7 @@ def check_refusals(d):
         (["get", path, "[0"], 2), (["get", path, "::0"], 2), (["get", path, "99"], 1), (["get", path, "0,0"], 1), (["get", path, "..., ..."], None),
         (["get", path, "--memory", "lots"], 2), (["get", path, "--memory", "0"], 2), (["get", path, "--threads", "0"], 2), (["get", path, "--threads", "x"], 2),
         (["get", path, "--threads"], 2), (["get", path, "--progress", "--no-progress"], 2), (["get", path, "--json=yes"], 2), (["stats", path, "--axis"], 2),
-        (["info", d / "nosuch.npy"], 1), (["info", d], 1), (["info", ""], None), (["get", path / "inside"], 1), (["info", d / "text.npy"], 1), (["get", d / "short.npy"], 1),
+        (["info", d / "nosuch.npy"], 1), (["info", d], 0), (["info", ""], None), (["get", path / "inside"], 1), (["info", d / "text.npy"], 1), (["get", d / "short.npy"], 1),
         (["info", d / "new\nline.npy"], 1), (["get", d / "o.npy"], 1), (["info", "/dev/null"], 1), (["tree", d / "nosuch"], 1), (["copy", path], 2),
         (["copy", path, "-"], 2), (["stats", path, "-o", "x.npy"], 2), (["get", path, "--memory", "1B"], 1), (["eval", "sum(a)", f"a={path}", "--memory", "10KiB"], 1),
         (["get", path, "--trace", d / "no" / "trace.json"], 1),
