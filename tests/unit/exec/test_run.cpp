@@ -1,10 +1,13 @@
 // Budgets, errors, cancellation and targets of runs.
+#include <unistd.h>
+
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <morsel/kernel/map.hpp>
 #include <optional>
 #include <stdexcept>
@@ -512,3 +515,20 @@ TEST_CASE("chunks of one source at two versions are not shared", "[exec][errors]
     CHECK(test::element<double>(got[swapped ? 0 : 1]) == 0);
   }
 }
+
+#if defined(__linux__)
+TEST_CASE("a workspace that waits for the next run stands beside no other one", "[exec][memory]") {
+  const auto resident_bytes = [] {
+    long pages = 0, resident = 0;
+    std::ifstream("/proc/self/statm") >> pages >> resident;
+    return resident * ::sysconf(_SC_PAGESIZE);
+  };
+  const Counted large = Counted::make({600'000}, {600'000}), small = Counted::make({100}, {10});
+  const Edge large_sum = reduced(Reduction::sum, large.edge), small_sum = reduced(Reduction::sum, small.edge);
+  value_of(small_sum);
+  value_of(large_sum);
+  const long waiting = resident_bytes();
+  value_of(small_sum);
+  CHECK(waiting - resident_bytes() >= 4'000'000);
+}
+#endif

@@ -357,6 +357,78 @@ TEST_CASE("what a batch holds appears when it is committed, or not at all", "[hd
   CHECK(equal<int>(open<int>(path + "/only").compute(), values));
 }
 
+TEST_CASE("texts are written beside many chunks", "[hdf5][sink]") {
+  // Texts lie in heaps, which libhdf5 writes when its cache of metadata is full: amid the chunks.
+  enable_all();
+  const Folder folder;
+  const std::string path = folder.file("texts.h5");
+  const auto batch = std::make_shared<WriteBatch>();
+  const xt::xarray<double> values = ramp<double>({48'000});
+  const auto text = [](int i, int k) {
+    return '"' + std::string(static_cast<std::size_t>(20 + i + k), 'x') + '"';
+  };
+  for (int i = 0; i < 24; ++i) {
+    Attributes attributes;
+    for (int k = 0; k < 8; ++k) attributes.emplace_back("text" + std::to_string(k), text(i, k));
+    save(from_array(values).with_attrs(attributes), path + "/a" + std::to_string(i),
+         {.chunks = {i == 0 ? 8 : 400}, .codec = "none", .batch = batch});
+  }
+  batch->commit();
+  for (int i = 0; i < 24; ++i) {
+    const LazyArray<double> a = open<double>(path + "/a" + std::to_string(i));
+    CHECK(equal<double>(a.compute(), values));
+    REQUIRE(a.attrs().size() == 8);
+    for (int k = 0; k < 8; ++k) CHECK(a.attrs()[static_cast<std::size_t>(k)].second == text(i, k));
+  }
+}
+
+TEST_CASE("of a failed save a batch keeps nothing", "[hdf5][sink]") {
+  enable_all();
+  const Folder folder;
+  const std::string path = folder.file("f.h5");
+  const xt::xarray<double> values = ramp<double>({64, 100});
+  const auto breaks = map(
+      [](double x) {
+        if (x == 6000) throw std::runtime_error("no more");
+        return x;
+      },
+      from_array(values, {.chunks = {1, 100}}));
+  {
+    const auto batch = std::make_shared<WriteBatch>();
+    const SaveOptions options{.chunks = {1, 100}, .batch = batch};
+    CHECK_THAT(failure_of([&] { save(breaks, path + "/a", options); }), Contains("no more"));
+    save(from_array(values), path + "/b", options);
+    save(from_array(values + 1.0), path + "/a", options);  // its place is free again
+    batch->commit();
+  }
+  CHECK(equal<double>(open<double>(path + "/a").compute(), values + 1.0));
+  CHECK(equal<double>(open<double>(path + "/b").compute(), values));
+  // What a failed save was to replace cannot be had back: the file stays as it was.
+  const std::string before = bytes_of(path);
+  const auto batch = std::make_shared<WriteBatch>();
+  CHECK_THAT(failure_of([&] {
+               save(breaks, path + "/a", {.chunks = {1, 100}, .overwrite = true, .batch = batch});
+             }),
+             Contains("no more"));
+  CHECK_THAT(failure_of([&] { batch->commit(); }), Contains("the save of '/a' into it failed"));
+  CHECK(bytes_of(path) == before);
+}
+
+TEST_CASE("all threads of a save that fails give the first reason", "[hdf5][sink]") {
+  enable_all();
+  const Folder folder;
+  const auto array =
+      from_array(ramp<double>({400, 100}), {.chunks = {1, 100}}).with_attrs({{std::string("a\0b", 3), "1"}});
+  for (int i = 0; i < 40; ++i) {
+    const std::string failure = failure_of([&] {
+      save(array, folder.file("r.h5/a"), {.chunks = {1, 100}, .threads = 4});
+    });
+    CHECK_THAT(failure, !Contains("already_exists"));
+    CHECK_FALSE(failure.empty());
+  }
+  CHECK(folder.names().empty());
+}
+
 TEST_CASE("what libhdf5 holds while it writes is in the budget", "[hdf5][sink]") {
   const Folder folder;
   enable_all();

@@ -41,6 +41,33 @@ MORSEL_INLINE std::byte* take_idle_memory(std::size_t bytes) {
   return nullptr;
 }
 
+MORSEL_INLINE void leave_idle_memory(std::byte* p, std::size_t bytes) {
+  std::memcpy(p, &bytes, sizeof bytes);
+  p = idle_memory().exchange(p);
+  if (!p) return;
+  std::memcpy(&bytes, p, sizeof bytes);
+  ::munmap(p, bytes);
+}
+
+/// Runs under way, nested ones among them.
+MORSEL_INLINE std::atomic<int>& active_runs() {
+  static std::atomic<int> count{0};
+  return count;
+}
+
+/// What waits is in no budget: it is let go before a run that does not take it at once, and is not left
+/// beside one that goes on.
+class ActiveRun {
+ public:
+  explicit ActiveRun(std::size_t workspace_bytes) {
+    active_runs().fetch_add(1);
+    if (std::byte* idle = take_idle_memory(workspace_bytes)) leave_idle_memory(idle, workspace_bytes);
+  }
+  ~ActiveRun() { active_runs().fetch_sub(1); }
+  ActiveRun(const ActiveRun&) = delete;
+  ActiveRun& operator=(const ActiveRun&) = delete;
+};
+
 MORSEL_INLINE std::byte* take_memory(std::size_t bytes) {
   if (bytes == 0) bytes = 64;
   if (bytes < own_pages_bytes) return static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
@@ -64,11 +91,8 @@ MORSEL_INLINE void give_memory(std::byte* p, std::size_t bytes) {
 
 /// Of a run that is over: may wait for the next one.
 MORSEL_INLINE void retire_memory(std::byte* p, std::size_t bytes) {
-  if (bytes < own_pages_bytes || bytes > idle_bytes) return give_memory(p, bytes);
-  std::memcpy(p, &bytes, sizeof bytes);
-  p = idle_memory().exchange(p);
-  if (p) std::memcpy(&bytes, p, sizeof bytes);
-  give_memory(p, bytes);
+  if (bytes < own_pages_bytes || bytes > idle_bytes || active_runs().load() > 1) return give_memory(p, bytes);
+  leave_idle_memory(p, bytes);
 }
 
 /// Default rounding, no traps, denormals on, whatever the program's start-up chose; put back on leaving.
@@ -576,6 +600,7 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
                             Progress* last) {
   using namespace detail;
   check_versions(plan, "since it was opened");
+  const ActiveRun active(plan.sweeps.size() == 1 ? plan.sweeps[0].task_bytes : 0);
   RunState state(plan, targets, options);
   state.budget = plan.budget_bytes;
   state.book(plan.fixed_bytes);
@@ -627,8 +652,7 @@ MORSEL_INLINE RunReport run(const Plan& plan, const std::vector<Target>& targets
       const Index helpers = std::min<Index>(plan.threads - 1, count - 1);
       if (helpers > 0) ThreadPool::process().post(ThreadPool::Kind::worker, static_cast<int>(helpers), job);
       job->take_part();
-      // What waits is in no budget: never beside a run that goes on.
-      job->finish(plan.sweeps.size() == 1 && parts.empty() && !current_job());
+      job->finish(plan.sweeps.size() == 1 && parts.empty());
     };
     if (parts.empty())
       run_sweep(sweep, stages);

@@ -181,10 +181,14 @@ class FilterReader {
       return of_text("zstd:" + std::to_string(std::max(1, number("level", 3))), info.name + level);
     if (info.name == "bzip2")
       return of_text("bzip2:" + std::to_string(number("level", 9)), info.name + level);
-    if (info.name == "blosc") return of_text("blosc-" + config.value("cname", "lz4"), info.name);
+    if (info.name == "blosc") {
+      const bool is_named = config.is_object() && config.contains("cname") && config["cname"].is_string();
+      return of_text("blosc-" + (is_named ? config["cname"].get<std::string>() : "lz4"), info.name);
+    }
     if (info.name == "bitshuffle") {
       const auto values = config.is_object() && config.contains("cd_values") ? config["cd_values"] : Json();
-      const int compressor = values.is_array() && values.size() > 4 ? values[4].get<int>() : 0;
+      const int compressor =
+          values.is_array() && values.size() > 4 && values[4].is_number_integer() ? values[4].get<int>() : 0;
       return bitshuffle(static_cast<unsigned>(compressor), 3);
     }
     return of_text(info.name, info.name);

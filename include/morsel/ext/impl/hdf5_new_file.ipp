@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <map>
 #include <morsel/ext/impl/hdf5_make_attributes.ipp>
 #include <morsel/ext/impl/hdf5_make_scales.ipp>
@@ -14,7 +15,9 @@
 #include <morsel/io/store_key.hpp>
 #include <morsel/io/write_batch.hpp>
 #include <mutex>
+#include <optional>
 #include <set>
+#include <utility>
 
 namespace morsel::inline MORSEL_ABI {
 
@@ -59,6 +62,11 @@ class Hdf5NewFile final : public WriteBatch::File {
     const std::lock_guard lock(mutex_);
     arrays_.erase(inside);
   }
+  /// ... and left something behind: the file can no longer be completed.
+  void spoil(const std::string& inside) {
+    const std::lock_guard lock(mutex_);
+    spoiled_by_ = inside;
+  }
 
   /// Makes the hidden file, which may be a long copy. **Requires**: not the library's lock.
   void prepare();
@@ -67,6 +75,12 @@ class Hdf5NewFile final : public WriteBatch::File {
   /// **Requires**: begun. **Threads**: any, without the lock.
   void put(haddr_t address, std::span<const std::byte> stored) const {
     driver_->put(address, stored.data(), stored.size());
+  }
+  /// Takes away what is at a path; false: it cannot. **Requires**: begun; the lock.
+  bool remove(const std::string& inside) noexcept {
+    const bool removed = H5Ldelete(file_, inside.c_str(), H5P_DEFAULT) >= 0;
+    hdf5_shared().error = nullptr;
+    return removed;
   }
   /// A group and those above it. **Requires**: the lock. **Fails**: already_exists if an array is on the way.
   Hid group(const std::string& inside);
@@ -112,6 +126,8 @@ class Hdf5NewFile final : public WriteBatch::File {
   bool is_prepared_ = false;
   std::set<std::string> arrays_;
   std::vector<NewScaledArray> finished_;
+  std::optional<std::string> spoiled_by_;
+  std::exception_ptr failure_;  // of prepare: everyone gets the first one
   std::string temporary_;
   hid_t file_ = H5I_INVALID_HID;
   Hdf5WriteFile* driver_ = nullptr;  // libhdf5's
@@ -120,13 +136,17 @@ class Hdf5NewFile final : public WriteBatch::File {
 MORSEL_INLINE void Hdf5NewFile::prepare() {
   const std::lock_guard lock(prepare_mutex_);
   if (is_prepared_) return;
-  if (!temporary_.empty() || is_committed_)
-    fail(Errc::internal_error, doing_ + ": the file could not be made, or is complete; expected neither");
-  int fd = -1;
-  std::tie(fd, temporary_) = make_temporary(target_.directory, doing_);
-  if (target_.exists) ::fchmod(fd, target_.status.st_mode & 07777);
-  ::close(fd);
-  if (keeps_old()) copy_old();
+  if (failure_) std::rethrow_exception(failure_);
+  if (is_committed_) fail(Errc::internal_error, doing_ + ": the file is complete; expected it not to be");
+  try {
+    int fd = -1;
+    std::tie(fd, temporary_) = make_temporary(target_.directory, doing_);
+    ::close(fd);
+    if (keeps_old()) copy_old();
+  } catch (...) {
+    failure_ = std::current_exception();
+    throw;
+  }
   is_prepared_ = true;
 }
 
@@ -220,7 +240,20 @@ MORSEL_INLINE Hid Hdf5NewFile::group(const std::string& inside) {
 
 MORSEL_INLINE void Hdf5NewFile::commit() {
   if (is_committed_) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (spoiled_by_)
+      fail(Errc::io_error, doing_ + ": the save of '/" + *spoiled_by_ +
+                               "' into it failed; expected all of its arrays to be whole, got a part of one");
+  }
   prepare();
+  // Outlives the handle in libhdf5, whose last writes come when it is closed.
+  struct Descriptor {
+    int fd = -1;
+    ~Descriptor() {
+      if (fd >= 0) ::close(fd);
+    }
+  } written;
   {
     const Hdf5Lock lock;
     const hid_t file = begin();
@@ -229,12 +262,16 @@ MORSEL_INLINE void Hdf5NewFile::commit() {
     attach_scales(file, finished_, doing_);
     if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0)
       fail_hdf5(Errc::io_error, doing_, "its metadata cannot be written; expected room for them");
-    if (syncs_ && ::fsync(driver_->fd) != 0) fail_errno(errno, doing_);
+    written.fd = ::fcntl(driver_->fd, F_DUPFD_CLOEXEC, 0);
+    if (written.fd < 0) fail_errno(errno, doing_);
     if (H5Fclose(file_) < 0)
       fail_hdf5(Errc::io_error, doing_, "it cannot be closed; expected its metadata to be written");
     file_ = H5I_INVALID_HID;
     driver_ = nullptr;
   }
+  if (target_.exists) ::fchmod(written.fd, target_.status.st_mode & 07777);
+  if ((syncs_ && ::fsync(written.fd) != 0) || ::close(std::exchange(written.fd, -1)) != 0)
+    fail_errno(errno, doing_);
   take_name();
   temporary_.clear();
   is_committed_ = true;
@@ -258,7 +295,13 @@ MORSEL_INLINE void Hdf5NewFile::take_name() {
   if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE) == 0) {
     const bool is_known = ::stat(from, &now) == 0 && is_same(now, target_.status);
     if (!is_known) {
-      ::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE);
+      // Theirs gets its name back, or keeps the hidden one if somebody took that, too.
+      if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE) != 0 &&
+          ::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) != 0)
+        fail(Errc::source_changed, doing_ +
+                                       ": the file changed again and again; expected it as it was, got one "
+                                       "that is now '" +
+                                       std::exchange(temporary_, std::string()) + "'");
       changed();
     }
     ::unlink(from);

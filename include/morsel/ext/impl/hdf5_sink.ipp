@@ -70,7 +70,8 @@ class Hdf5Sink {
     bool pads = false;  // some chunks reach over the edge
     std::mutex mutex;
     std::atomic<bool> has_begun{false};
-    bool is_finished = false;
+    bool is_finished = false, has_replaced = false;
+    std::exception_ptr failure;  // of make: everyone gets the first one
     hid_t id = H5I_INVALID_HID;  // under the library's lock
 
     void begin();
@@ -101,17 +102,25 @@ MORSEL_INLINE Hdf5Sink::State::State(NewDataset dataset) : d(std::move(dataset))
 }
 
 MORSEL_INLINE Hdf5Sink::State::~State() {
-  if (!is_finished) d.file->forget_array(d.path);
-  if (id < 0) return;
+  if (is_finished) return;
+  d.file->forget_array(d.path);
   const Hdf5Lock lock;
-  H5Dclose(id);
+  // Nothing of it stays in a file that others go on writing.
+  if (id >= 0) H5Dclose(id);
+  if (has_replaced || (id >= 0 && !d.file->remove(d.path))) d.file->spoil(d.path);
 }
 
 MORSEL_INLINE void Hdf5Sink::State::begin() {
   if (has_begun.load(std::memory_order_acquire)) return;
   const std::lock_guard lock(mutex);
   if (has_begun.load(std::memory_order_relaxed)) return;
-  make();
+  if (failure) std::rethrow_exception(failure);
+  try {
+    make();
+  } catch (...) {
+    failure = std::current_exception();
+    throw;
+  }
   has_begun.store(true, std::memory_order_release);
 }
 
@@ -127,6 +136,7 @@ MORSEL_INLINE void Hdf5Sink::State::make() {
            d.doing + ": the target exists; expected overwrite or another path, got neither");
     if (H5Ldelete(group, name.c_str(), H5P_DEFAULT) < 0)
       fail_hdf5(Errc::io_error, d.doing, "what is there cannot be removed; expected an array");
+    has_replaced = true;
   }
   const Hid type = Hdf5TypeMaker(d.doing).make(d.dtype);
   std::vector<hsize_t> extents;
@@ -225,8 +235,10 @@ MORSEL_INLINE void Hdf5Sink::commit() {
   s.begin();
   {
     const Hdf5Lock lock;
-    if (H5Dclose(std::exchange(s.id, H5I_INVALID_HID)) < 0)
+    if (H5Dclose(std::exchange(s.id, H5I_INVALID_HID)) < 0) {
+      s.d.file->spoil(s.d.path);
       fail_hdf5(Errc::io_error, s.d.doing, "the array cannot be closed; expected its index to be written");
+    }
   }
   std::string scale_name;
   for (const auto& [name, json] : s.d.attributes)

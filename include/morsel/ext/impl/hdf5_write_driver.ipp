@@ -15,13 +15,14 @@ namespace detail {
 
 // How libhdf5 writes: through a driver of our own, too, to a file that nobody else sees yet. Metadata are
 // written as the library asks for it. Of a chunk the driver only notes where the library would put it
-// (Hdf5WriteNote): the bytes are written by position, without the library's lock.
+// (Hdf5WriteNote): the bytes are written by position, without the library's lock. The chunk is known by its
+// buffer: heaps of texts are raw data to the library, too, and may be written in the same call.
 
 /// What the driver and its callers share; touched under the lock alone.
 struct Hdf5WriteNote {
   hid_t driver = H5I_INVALID_HID, file_access = H5I_INVALID_HID;
-  bool notes = false;
-  int noted = 0;  // writes
+  const void* chunk = nullptr;  // looked for
+  int noted = 0;                // writes of it
   haddr_t address = HADDR_UNDEF;
   std::size_t bytes = 0;
 };
@@ -122,11 +123,11 @@ MORSEL_INLINE herr_t read(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t address, std:
   std::memset(to + done, 0, bytes - done);  // beyond the end, as the library's own driver has it
   return 0;
 }
-MORSEL_INLINE herr_t write(H5FD_t* file, H5FD_mem_t type, hid_t, haddr_t address, std::size_t bytes,
+MORSEL_INLINE herr_t write(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t address, std::size_t bytes,
                            const void* buffer) {
   Hdf5WriteNote& note = hdf5_write_note();
   Hdf5WriteFile& to = self(file);
-  if (note.notes && type == H5FD_MEM_DRAW) {
+  if (note.chunk && buffer == note.chunk) {
     ++note.noted;
     note.address = address;
     note.bytes = bytes;
@@ -199,9 +200,9 @@ MORSEL_INLINE haddr_t place_chunk(hid_t dataset, const hsize_t* offset, std::spa
                                   const std::string& doing) {
   Hdf5WriteNote& note = hdf5_write_note();
   note.noted = 0;
-  note.notes = true;
+  note.chunk = stored.data();
   const herr_t result = H5Dwrite_chunk(dataset, H5P_DEFAULT, 0, offset, stored.size(), stored.data());
-  note.notes = false;
+  note.chunk = nullptr;
   if (result < 0) fail_hdf5(Errc::io_error, doing, "the chunk finds no place; expected one in the file");
   if (note.noted != 1 || note.bytes != stored.size())
     fail(Errc::internal_error, doing + ": libhdf5 does not write it in one piece; expected " +
