@@ -166,7 +166,7 @@ class BitshuffleCodec : public FilterCodec {
 
  private:
   /// A block behind its stored bytes; how much that is.
-  std::size_t compress(std::span<const std::byte> block, std::span<std::byte> out) const {
+  std::size_t compress([[maybe_unused]] std::span<const std::byte> block, std::span<std::byte> out) const {
     std::size_t stored = 0;
     [[maybe_unused]] const std::span<std::byte> room = out.subspan(4);
 #if MORSEL_HAVE_LZ4
